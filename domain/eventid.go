@@ -1,0 +1,44 @@
+package domain
+
+import (
+	"encoding/base32"
+	"time"
+)
+
+// EventID names an event for ever: 26 letters, a ULID (https://github.com/ulid/spec) of the event's millisecond and 10
+// bytes. The bytes come from the idempotency key where the command has one, so a retried command names the same event.
+type EventID string
+
+// EventEntropy is how many bytes beside the time make an event id.
+const EventEntropy = 10
+
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// NewEventID returns the id of an event at the given time. Entropy must hold at least EventEntropy bytes.
+func NewEventID(at time.Time, entropy []byte) EventID {
+	// A ULID is 128 bits in 26 letters of 5 bits: two zero bits come first, so 20 bytes are encoded and six letters
+	// of leading zeros dropped.
+	var padded [20]byte
+	ms := uint64(at.UnixMilli()) //nolint:gosec // times before 1970 are not appended
+	for i := range 6 {
+		padded[4+i] = byte(ms >> (8 * (5 - i)))
+	}
+	copy(padded[10:], entropy[:EventEntropy])
+	return EventID(crockford.EncodeToString(padded[:])[6:])
+}
+
+// Time returns the millisecond in the id. It is false for what is no event id.
+func (id EventID) Time() (time.Time, bool) {
+	if len(id) != 26 {
+		return time.Time{}, false
+	}
+	raw, err := crockford.DecodeString("000000" + string(id))
+	if err != nil {
+		return time.Time{}, false
+	}
+	var ms int64
+	for _, b := range raw[4:10] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
