@@ -87,6 +87,7 @@ func install(path string) error {
 		"--auth-root-authentication-method=normal",
 		"--skip-test-db",
 		"--skip-name-resolve",
+		"--force", // also where this machine's own name cannot be looked up
 	}, initial...)
 	output, err := exec.Command(program, append(arguments, asRoot()...)...).CombinedOutput()
 	if err != nil {
