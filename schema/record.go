@@ -40,6 +40,9 @@ type Record struct {
 	// Metadata and Payload are the exact bytes of the entry.
 	Metadata []byte
 	Payload  []byte
+	// Broken says why the entry could not be decoded; nil for a sound one. What could be read before is set, the partition
+	// sequence at the least. Consumers set such a record aside, they never drop it.
+	Broken error
 }
 
 // Conversation returns the conversation the event belongs to, or "".

@@ -1,0 +1,87 @@
+package projections
+
+import (
+	"time"
+
+	"mpim/schema"
+)
+
+// Stores of projections.
+const (
+	RedisStore = "redis"
+	SQLStore   = "sql"
+)
+
+// State is where a build stands in its life.
+type State string
+
+// The states of a build, in order.
+const (
+	// Backfilling builds read the past.
+	Backfilling State = "backfilling"
+	// CatchingUp builds read what was appended meanwhile.
+	CatchingUp State = "catching_up"
+	// Ready builds can be promoted.
+	Ready State = "ready"
+	// Live builds answer queries; there is one of each projection.
+	Live State = "live"
+	// Kept builds were live before and are fed on, so that one can go back.
+	Kept State = "kept"
+	// Dropped builds have no tables any more.
+	Dropped State = "dropped"
+)
+
+// Status is how far a build of a projection has come, as lists show it.
+type Status struct {
+	Name    string
+	Version int
+	// Build numbers the builds of the projection from 1. Projections in Redis have one.
+	Build int
+	// Store is RedisStore or SQLStore.
+	Store string
+	State State
+	// Partitions are those that were begun, in order.
+	Partitions []PartitionStatus
+	// Parked is how many events are parked, in all partitions.
+	Parked int64
+}
+
+// PartitionStatus is how far a build has come in one partition.
+type PartitionStatus struct {
+	Partition  int
+	Checkpoint schema.Checkpoint
+	// At is the time of the last applied record; zero where there is none.
+	At time.Time
+	// UpdatedAt is when the checkpoint moved last.
+	UpdatedAt time.Time
+}
+
+// Applied returns how many events the build has seen.
+func (s Status) Applied() int64 {
+	var n int64
+	for _, p := range s.Partitions {
+		n += p.Checkpoint.Seq
+	}
+	return n
+}
+
+// Lag returns how many events the build has yet to see, and for how long the oldest of the partitions' last applied
+// records stands behind now. Heads are the partitions' sequence counters. Both are zero for a build at the head.
+func (s Status) Lag(heads []int64, now time.Time) (events int64, behind time.Duration) {
+	seen := make(map[int]PartitionStatus, len(s.Partitions))
+	for _, p := range s.Partitions {
+		seen[p.Partition] = p
+	}
+	for partition, head := range heads {
+		p := seen[partition]
+		missing := head - p.Checkpoint.Seq
+		if missing <= 0 {
+			continue
+		}
+		events += missing
+		if !p.At.IsZero() {
+			behind = max(behind, now.Sub(p.At))
+		}
+	}
+	return events, behind
+}
