@@ -114,6 +114,20 @@ func (id SessionID) Partition() (int, bool) { return partitionOf(string(id), "s"
 // connection id.
 func (id ConnectionID) Partition() (int, bool) { return partitionOf(string(id), "c") }
 
+// Number returns the last four of the connection's random bytes as a big-endian number: the gateway that made the id put
+// its own number for the connection there, so that pushes can name connections briefly. It is false for what is no
+// connection id.
+func (id ConnectionID) Number() (uint32, bool) {
+	if _, ok := id.Partition(); !ok {
+		return 0, false
+	}
+	raw, err := idEncoding.DecodeString(string(id[1 : 1+idLetters]))
+	if err != nil || len(raw) != idBytes {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(raw[idBytes-4:]), true
+}
+
 // IsGroup says whether id names a group and not a pair.
 func (id ConversationID) IsGroup() bool { return strings.HasPrefix(string(id), "g") }
 
