@@ -162,7 +162,8 @@ type (
 		Message Seq `json:"message"`
 	}
 	// ReceiptMoved moves the actor's cursors; a zero sequence leaves that cursor where it is. The ordinals say how many
-	// messages stand at or below the sequences.
+	// messages stand at or below the sequences. DeliveredSeq is what Session has now; the user's own cursor is the
+	// highest of all its sessions, so it may stand above.
 	ReceiptMoved struct {
 		unsequenced
 		Session          SessionID `json:"session,omitempty"`

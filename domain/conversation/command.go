@@ -1,0 +1,180 @@
+package conversation
+
+import (
+	"time"
+
+	"mpim/domain"
+)
+
+// Command is something that is asked of a group.
+//
+//sumtype:decl
+type Command interface {
+	// By returns who asks, and when.
+	By() domain.Stamp
+	command()
+}
+
+// MessageCommand is a command that groups and pairs share.
+//
+//sumtype:decl
+type MessageCommand interface {
+	Command
+	message()
+}
+
+// CreateGroup makes a group with the actor as its owner.
+type CreateGroup struct {
+	domain.Stamp
+	// ClientID is empty where the request has none.
+	ClientID string
+	Title    string
+	// Members are added with the group; the actor and doubles among them count once. That they exist was checked.
+	Members   []domain.UserID
+	AvatarURL string
+	// Join is Invite, Open, or empty for Invite.
+	Join   string
+	Limits Limits
+}
+
+// Who may add members and come in, in CreateGroup.Join.
+const (
+	// Invite lets admins and the owner add members.
+	Invite = "invite"
+	// Open lets every member add others, and everybody join.
+	Open = "open"
+)
+
+// AddMembers brings users into a group, at most domain.MaxCommitEvents at once. Who is a member already stays one. That
+// the users exist was checked.
+type AddMembers struct {
+	domain.Stamp
+	Users  []domain.UserID
+	Limits Limits
+}
+
+// RemoveMember puts a user out of a group.
+type RemoveMember struct {
+	domain.Stamp
+	User domain.UserID
+}
+
+// Leave takes the actor out of a group.
+type Leave struct {
+	domain.Stamp
+}
+
+// SendMessage says something.
+type SendMessage struct {
+	domain.Stamp
+	// ClientID is required.
+	ClientID string
+	Body     domain.Body
+	ReplyTo  domain.Seq
+	// Mentions are user ids or domain.MentionAll.
+	Mentions []string
+	// ExpiresIn is how long the message stands; 0 for ever.
+	ExpiresIn time.Duration
+	Limits    Limits
+}
+
+// EditMessage gives a message another body.
+type EditMessage struct {
+	domain.Stamp
+	Message domain.Seq
+	Facts   Facts
+	Body    domain.Body
+	Limits  Limits
+}
+
+// RecallMessage takes a message back.
+type RecallMessage struct {
+	domain.Stamp
+	Message domain.Seq
+	Facts   Facts
+	Limits  Limits
+}
+
+// Facts is what is known about a message beside the decision state, from wherever the event that sent it is at hand. The
+// zero value says that no message has the sequence.
+type Facts struct {
+	Sender domain.UserID
+	At     time.Time
+	// Recalled may be behind: it may be false although the message is recalled by now, never the other way.
+	Recalled bool
+}
+
+// MoveReceipt says how far the actor has come. Cursors are cumulative and never go back; a sequence of 0 leaves its
+// cursor alone.
+type MoveReceipt struct {
+	domain.Stamp
+	// Session is the one that acknowledges what was delivered.
+	Session domain.SessionID
+	// The ordinals say how many messages stand at or below the sequences.
+	Delivered        domain.Seq
+	DeliveredOrdinal int64
+	Read             domain.Seq
+	ReadOrdinal      int64
+	// Unlogged is the number of members above which a group's delivered receipts become no events; 0 where they always
+	// do. Whoever sets it keeps them elsewhere; see Unlogged.
+	Unlogged int
+}
+
+func (CreateGroup) command()   {}
+func (AddMembers) command()    {}
+func (RemoveMember) command()  {}
+func (Leave) command()         {}
+func (SendMessage) command()   {}
+func (EditMessage) command()   {}
+func (RecallMessage) command() {}
+func (MoveReceipt) command()   {}
+
+func (SendMessage) message()   {}
+func (EditMessage) message()   {}
+func (RecallMessage) message() {}
+func (MoveReceipt) message()   {}
+
+// Needs returns the fields that a group's command is decided on.
+func Needs(c Command) []string {
+	self := memberField(c.By().Actor)
+	switch c := c.(type) {
+	case CreateGroup:
+		return []string{domain.HeaderField}
+	case AddMembers:
+		fields := []string{domain.HeaderField, self}
+		for _, user := range c.Users {
+			fields = append(fields, memberField(user))
+		}
+		return fields
+	case RemoveMember:
+		return []string{domain.HeaderField, self, memberField(c.User)}
+	case Leave:
+		return []string{domain.HeaderField, self}
+	case MessageCommand:
+		return append(MessageNeeds(c), self)
+	default:
+		return nil
+	}
+}
+
+// MessageNeeds returns the fields that a command is decided on in groups and pairs alike.
+func MessageNeeds(c MessageCommand) []string {
+	switch c := c.(type) {
+	case SendMessage:
+		return []string{domain.HeaderField}
+	case EditMessage, RecallMessage:
+		return []string{domain.HeaderField, domain.SeqField}
+	case MoveReceipt:
+		return []string{domain.HeaderField, domain.SeqField, cursorField(c.Actor)}
+	default:
+		return nil
+	}
+}
+
+// Fields returns what a group's State.See and State.Progress of one user are read from.
+func Fields(user domain.UserID) []string { return append(PairFields(user), memberField(user)) }
+
+// PairFields is Fields for a pair.
+func PairFields(user domain.UserID) []string {
+	return []string{domain.HeaderField, domain.SeqField, cursorField(user)}
+}

@@ -1,0 +1,143 @@
+package conversation
+
+import (
+	"strings"
+
+	"mpim/domain"
+)
+
+func decideCreateGroup(s State, c CreateGroup) ([]domain.Fact, error) {
+	if s.Exists() {
+		return nil, domain.Errorf(domain.Conflict, "this group exists already")
+	}
+	join := c.Join
+	if join == "" {
+		join = Invite
+	}
+	if err := checkGroup(c, join); err != nil {
+		return nil, err
+	}
+	created := &domain.ConversationCreated{
+		Kind: domain.GroupConversation, Title: strings.TrimSpace(c.Title), AvatarURL: c.AvatarURL, Join: join,
+		Members: []domain.MemberRole{{User: c.Actor, Role: domain.Owner}},
+	}
+	users, err := distinct(c.Members)
+	if err != nil {
+		return nil, err
+	}
+	for _, user := range users {
+		if user != c.Actor {
+			created.Members = append(created.Members, domain.MemberRole{User: user, Role: domain.Member})
+		}
+	}
+	if limit := min(c.Limits.groupMembers(), MaxFirstMembers); len(created.Members) > limit {
+		return nil, domain.Errorf(domain.TooLarge, "a group begins with at most %d members", limit)
+	}
+	return []domain.Fact{created}, nil
+}
+
+func checkGroup(c CreateGroup, join string) error {
+	if join != Invite && join != Open {
+		return domain.Errorf(domain.InvalidArgument, "join is %q or %q", Invite, Open)
+	}
+	if strings.TrimSpace(c.Title) == "" {
+		return domain.Errorf(domain.InvalidArgument, "title is empty")
+	}
+	if err := domain.CheckText("title", c.Title, MaxTitle); err != nil {
+		return err
+	}
+	if err := domain.CheckText("avatar_url", c.AvatarURL, MaxURL); err != nil {
+		return err
+	}
+	if c.ClientID == "" {
+		return nil
+	}
+	return CheckClientID(c.ClientID, c.Limits)
+}
+
+// distinct returns the users without doubles, in the order in which they first come.
+func distinct(users []domain.UserID) ([]domain.UserID, error) {
+	seen := make(map[domain.UserID]bool, len(users))
+	var once []domain.UserID
+	for _, user := range users {
+		if _, ok := user.Partition(); !ok {
+			return nil, domain.Errorf(domain.NotFound, "there is no such user")
+		}
+		if !seen[user] {
+			seen[user] = true
+			once = append(once, user)
+		}
+	}
+	return once, nil
+}
+
+func decideAddMembers(s State, c AddMembers) ([]domain.Fact, error) {
+	if err := s.present(c.Actor); err != nil {
+		return nil, err
+	}
+	if s.Join != Open && !governs(s.Role(c.Actor)) {
+		return nil, domain.Errorf(domain.PermissionDenied, "only admins add members to this group")
+	}
+	users, err := distinct(c.Users)
+	if err != nil {
+		return nil, err
+	}
+	if len(users) == 0 {
+		return nil, domain.Errorf(domain.InvalidArgument, "users is empty")
+	}
+	var facts []domain.Fact
+	for _, user := range users {
+		windows := s.Windows(user)
+		if windows.Open() {
+			continue
+		}
+		if len(windows) >= MaxWindows {
+			return nil, domain.Errorf(domain.FailedPrecondition, "%s came and went %d times and cannot come again", user, MaxWindows)
+		}
+		facts = append(facts, &domain.MemberAdded{User: user})
+	}
+	if len(facts) > domain.MaxCommitEvents {
+		return nil, domain.Errorf(domain.TooLarge, "at most %d members are added at once", domain.MaxCommitEvents)
+	}
+	if limit := c.Limits.groupMembers(); len(facts) > 0 && s.MemberCount+len(facts) > limit {
+		return nil, domain.Errorf(domain.TooLarge, "a group has at most %d members", limit)
+	}
+	return facts, nil
+}
+
+func decideRemoveMember(s State, c RemoveMember) ([]domain.Fact, error) {
+	if err := s.present(c.Actor); err != nil {
+		return nil, err
+	}
+	role := s.Role(c.Actor)
+	if !governs(role) {
+		return nil, domain.Errorf(domain.PermissionDenied, "only admins remove members")
+	}
+	if c.User == c.Actor {
+		return nil, domain.Errorf(domain.InvalidArgument, "to go yourself, leave the group")
+	}
+	windows := s.Windows(c.User)
+	switch {
+	case len(windows) == 0:
+		return nil, domain.Errorf(domain.NotFound, "there is no such member")
+	case !windows.Open():
+		return nil, nil
+	case role == domain.Admin && governs(s.Role(c.User)):
+		return nil, domain.Errorf(domain.PermissionDenied, "an admin removes neither admins nor the owner")
+	}
+	return []domain.Fact{&domain.MemberRemoved{User: c.User}}, nil
+}
+
+func decideLeave(s State, c Leave) ([]domain.Fact, error) {
+	windows, err := s.See(c.Actor)
+	if err != nil {
+		return nil, err
+	}
+	if !windows.Open() {
+		return nil, nil
+	}
+	if s.Role(c.Actor) == domain.Owner && s.MemberCount > 1 {
+		return nil, domain.Errorf(domain.FailedPrecondition, "hand the group over to another member before you leave it")
+	}
+	return []domain.Fact{&domain.MemberLeft{User: c.Actor}}, nil
+}
