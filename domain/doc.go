@@ -8,7 +8,8 @@
 //   - conversation: group membership, and the message rules that groups and pairs share.
 //
 // Each has the same shape: Decide turns a state and a command into facts, Evolve turns a state and an event into the
-// next state and cannot fail.
+// next state and cannot fail. No facts and no error mean that what was asked is already so. Facts with an error are
+// appended and the caller refused all the same: a refusal can have consequences.
 //
 // # Design
 //

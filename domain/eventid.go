@@ -19,9 +19,9 @@ func NewEventID(at time.Time, entropy []byte) EventID {
 	// A ULID is 128 bits in 26 letters of 5 bits: two zero bits come first, so 20 bytes are encoded and six letters
 	// of leading zeros dropped.
 	var padded [20]byte
-	ms := uint64(at.UnixMilli()) //nolint:gosec // times before 1970 are not appended
+	ms := at.UnixMilli()
 	for i := range 6 {
-		padded[4+i] = byte(ms >> (8 * (5 - i)))
+		padded[4+i] = byte(ms >> (8 * (5 - i))) //nolint:gosec // the low bits are meant
 	}
 	copy(padded[10:], entropy[:EventEntropy])
 	return EventID(crockford.EncodeToString(padded[:])[6:])

@@ -16,9 +16,10 @@ type Fact interface {
 	EventType() EventType
 	// Sequenced says whether the event takes a sequence in its conversation.
 	Sequenced() bool
+	fact()
 }
 
-// sequenced and unsequenced give a fact its second method.
+// sequenced and unsequenced make a struct a fact but for its name.
 type (
 	sequenced   struct{}
 	unsequenced struct{}
@@ -29,6 +30,9 @@ func (sequenced) Sequenced() bool { return true }
 
 // Sequenced returns false: these events stand beside the conversation.
 func (unsequenced) Sequenced() bool { return false }
+
+func (sequenced) fact()   {}
+func (unsequenced) fact() {}
 
 // Kinds of conversations.
 const (

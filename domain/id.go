@@ -152,7 +152,7 @@ func partitionOf(id, prefixes string) (int, bool) {
 		}
 	}
 	partition, err := strconv.ParseUint(id[len(id)-partitionTail:], 16, 8)
-	return int(partition), err == nil //nolint:gosec // parsed as 8 bits
+	return int(partition), err == nil
 }
 
 // AggregateKind is the kind of a consistency boundary.

@@ -24,5 +24,5 @@ func ParsePosition(s string) (Position, error) {
 	if !found || errPartition != nil || errSeq != nil || seq < 0 {
 		return Position{}, Errorf(InvalidArgument, "%q is no position: write partition:sequence, as in 3:17", s)
 	}
-	return Position{Partition: int(partition), Seq: seq}, nil //nolint:gosec // parsed as 8 bits
+	return Position{Partition: int(partition), Seq: seq}, nil
 }

@@ -26,7 +26,7 @@ var partitionTags = sync.OnceValue(func() [domain.MaxPartitions]string {
 	var tags [domain.MaxPartitions]string
 	const width = Slots / domain.MaxPartitions
 	for n := range tags {
-		low := int(bits.Reverse8(uint8(n))) * width //nolint:gosec // n is below 256
+		low := int(bits.Reverse8(uint8(n))) * width
 		name := []byte{'p', byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)}
 		if n < 100 {
 			name = []byte{'p', byte('0' + n/10), byte('0' + n%10)}

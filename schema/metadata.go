@@ -27,9 +27,9 @@ var errMetadata = errors.New("metadata is no MessagePack map of strings")
 func appendString(b []byte, s string) []byte {
 	switch n := len(s); {
 	case n < 32:
-		b = append(b, 0xa0|byte(n)) //nolint:gosec // below 32
+		b = append(b, 0xa0|byte(n))
 	case n < 256:
-		b = append(b, 0xd9, byte(n)) //nolint:gosec // below 256
+		b = append(b, 0xd9, byte(n))
 	default:
 		b = binary.BigEndian.AppendUint16(append(b, 0xda), uint16(n)) //nolint:gosec // bounded by what is stored
 	}

@@ -1,16 +1,18 @@
 package conversation
 
-import "mpim/domain"
+import (
+	"slices"
+
+	"mpim/domain"
+)
 
 // Windows returns what a user sees of the conversation; none where it was never a member, or was not loaded.
 func (s State) Windows(user domain.UserID) domain.Windows {
 	if s.Kind != domain.DirectConversation {
 		return s.Members[user].Windows
 	}
-	for _, side := range s.Users {
-		if side == user {
-			return domain.Windows{{From: 1}}
-		}
+	if slices.Contains(s.Users, user) {
+		return domain.Windows{{From: 1}}
 	}
 	return nil
 }

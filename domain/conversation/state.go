@@ -125,7 +125,7 @@ func (s *State) load(field, value string) error {
 // Store returns the stored form of a field; present is false where the field is to be deleted.
 func Store(s State, field string) (value string, present bool) {
 	if field == domain.HeaderField {
-		return s.Header.String(), s.Exists()
+		return s.stored(), s.Exists()
 	}
 	if user, ok := strings.CutPrefix(field, memberPrefix); ok {
 		member, found := s.Members[domain.UserID(user)]
@@ -138,8 +138,8 @@ func Store(s State, field string) (value string, present bool) {
 	return "", false
 }
 
-// String returns the stored form, a JSON object.
-func (h Header) String() string {
+// stored returns the stored form, a JSON object.
+func (h Header) stored() string {
 	b, err := json.Marshal(headerForm{
 		Kind: h.Kind, CreatedAt: h.CreatedAt.UnixMilli(), Users: h.Users,
 		Title: h.Title, AvatarURL: h.AvatarURL, Announcement: h.Announcement,

@@ -1,7 +1,6 @@
 package pair
 
 import (
-
 	"mpim/domain"
 	"mpim/domain/conversation"
 )
