@@ -1,0 +1,95 @@
+package lease_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"mpim/streams/streamstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// store is one of the servers that every test runs on.
+type store struct{ dial func() (net.Conn, error) }
+
+// onEachStore runs a test on miniredis in a synctest bubble, where waiting takes no time, and on a real server.
+func onEachStore(t *testing.T, test func(t *testing.T, s store)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			mini := miniredis.NewMiniRedis()
+			mini.ClockTTL(true)
+			t.Cleanup(mini.Close)
+			test(t, store{mini.Dial})
+		})
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		server := streamstest.StartRedis(t)
+		var dialer net.Dialer
+		test(t, store{func() (net.Conn, error) { return dialer.DialContext(t.Context(), "tcp", server.Addr()) }})
+	})
+}
+
+// client returns a client, and a gate that all its connections go through.
+func (s store) client(t *testing.T) (*redis.Client, *gate) {
+	t.Helper()
+	g := &gate{}
+	client := redis.NewClient(&redis.Options{
+		Addr:                  "127.0.0.1:1", // never dialled, but a name would be looked up
+		ContextTimeoutEnabled: true,
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := s.dial()
+			return gatedConn{conn, g}, err
+		},
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	return client, g
+}
+
+// gate, when shut, holds up all that a client sends: to its process it is as if it were cut off, to others as if it had
+// been stopped.
+type gate struct {
+	mu   sync.Mutex
+	shut chan struct{} // nil while open, closed when opened again
+}
+
+func (g *gate) Shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = make(chan struct{})
+}
+
+func (g *gate) Open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.shut)
+	g.shut = nil
+}
+
+func (g *gate) pass() {
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if shut != nil {
+		<-shut
+	}
+}
+
+type gatedConn struct {
+	net.Conn
+	gate *gate
+}
+
+func (c gatedConn) Write(b []byte) (int, error) {
+	c.gate.pass()
+	return c.Conn.Write(b)
+}
