@@ -26,8 +26,13 @@ type Store interface {
 	Head(ctx context.Context, partition int) (int64, error)
 }
 
+// Command is what all commands have: who gives it, and when.
+type Command interface {
+	By() domain.Stamp
+}
+
 // Rules is how one kind of aggregate decides, as the packages below domain say it: S is its state, C its commands.
-type Rules[S, C any] struct {
+type Rules[S any, C Command] struct {
 	// Needs names the fields that a command is decided on; nil means all.
 	Needs func(C) []string
 	Load  func(domain.Fields) (S, error)
@@ -42,13 +47,9 @@ type Rules[S, C any] struct {
 }
 
 // Request is one command with its circumstances.
-type Request[C any] struct {
+type Request[C Command] struct {
 	Aggregate domain.Aggregate
 	Command   C
-	// Actor is who gives the command; empty for the system.
-	Actor domain.UserID
-	// At is when it was accepted. It is cut to milliseconds.
-	At time.Time
 	// Entropy makes the ids of the events, where there is no ID.
 	Entropy []byte
 	// ID makes the command idempotent; nil where it has no client id.
@@ -73,8 +74,7 @@ const Attempts = 12
 
 // Execute loads, decides and appends. Errors are those of the decider and of the store; where the aggregate changes
 // faster than can be decided, the kind is Unavailable.
-func Execute[S, C any](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
-	request.At = request.At.UTC().Truncate(time.Millisecond)
+func Execute[S any, C Command](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
 	for attempt := range Attempts {
 		result, err := once(ctx, store, rules, request)
 		if !errors.Is(err, domain.ErrStale) {
@@ -90,7 +90,7 @@ func Execute[S, C any](ctx context.Context, store Store, rules Rules[S, C], requ
 	}
 }
 
-func once[S, C any](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
+func once[S any, C Command](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
 	fields, err := store.Load(ctx, request.Aggregate, needs(rules.Needs(request.Command)))
 	if err != nil {
 		return Result[S]{}, fmt.Errorf("load %s: %w", request.Aggregate, err)
@@ -106,8 +106,9 @@ func once[S, C any](ctx context.Context, store Store, rules Rules[S, C], request
 	case len(facts) == 0:
 		return unchanged(ctx, store, request.Aggregate, request.ID, state)
 	}
+	by := request.Command.By()
 	commit := domain.Commit{
-		Aggregate: request.Aggregate, Request: request.ID, At: request.At, Actor: request.Actor,
+		Aggregate: request.Aggregate, Request: request.ID, At: by.At, Actor: by.Actor,
 		Entropy: request.Entropy, Events: facts, Trace: request.Trace,
 	}
 	state = rules.fold(&commit, state, fields)

@@ -28,6 +28,8 @@ type state struct {
 }
 
 type toyCommand struct {
+	domain.Stamp
+
 	add, remove, send, move string
 }
 
@@ -104,9 +106,8 @@ var rules = command.Rules[state, toyCommand]{
 }
 
 func request(c toyCommand) command.Request[toyCommand] {
-	return command.Request[toyCommand]{
-		Aggregate: group.Aggregate(), Command: c, Actor: alice, At: now, Entropy: make([]byte, domain.EventEntropy),
-	}
+	c.Stamp = domain.NewStamp(alice, now)
+	return command.Request[toyCommand]{Aggregate: group.Aggregate(), Command: c, Entropy: make([]byte, domain.EventEntropy)}
 }
 
 func mustExecute(t *testing.T, log *commandtest.Log, r command.Request[toyCommand]) command.Result[state] {
