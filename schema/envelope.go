@@ -6,6 +6,19 @@ func GatewayChannel(gateway string) string { return "gateway:{" + gateway + "}" 
 // StatusChannel returns the Pub/Sub channel on which the status of the users of a partition is published.
 func StatusChannel(partition int) string { return "status:{" + PartitionTag(partition) + "}" }
 
+// Outgoing is a message for the channel of one gateway.
+type Outgoing struct {
+	Gateway string
+	Payload []byte
+}
+
+// PushCheckpoint says how far a partition is pushed under a lease.
+type PushCheckpoint struct {
+	Partition int
+	Token     int64
+	Checkpoint
+}
+
 // Push is a message on a gateway's channel: an *Envelope or a *Heartbeat. Both come from the owner of partitions of the
 // consumer "push". Pub/Sub loses messages without a word; the numbers in them are what makes a loss seen.
 //

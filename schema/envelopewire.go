@@ -225,7 +225,7 @@ func (r *wireReader) envelope() *Envelope {
 	e.Items = make([]Item, r.entries(4))
 	for i := range e.Items {
 		item := &e.Items[i]
-		item.Class = Class(r.uvarint(math.MaxInt8)) //nolint:gosec // bounded, and one byte long
+		item.Class = Class(r.uvarint(math.MaxInt8))    //nolint:gosec // bounded, and one byte long
 		item.Close = uint16(r.uvarint(math.MaxUint16)) //nolint:gosec // bounded
 		list := r.uvarint(math.MaxInt32)
 		if list >= uint64(len(lists)) {

@@ -43,6 +43,14 @@ type PresenceEntry interface {
 	presenceEntry()
 }
 
+// PresenceRead is an entry as it was read.
+type PresenceRead struct {
+	Partition int
+	ID        StreamID
+	// Entry is nil for one that cannot be read, or that this version does not know.
+	Entry PresenceEntry
+}
+
 // Entries of presence streams.
 type (
 	// Connected says that a connection is open and wants pushes. It stands in the stream of the user's partition. The
