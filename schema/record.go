@@ -57,6 +57,15 @@ func (r *Record) Fact() (domain.Fact, error) {
 	return fact, nil
 }
 
+// NewestData returns the data raised to the newest version of its type, for who decodes it in another form than a Fact.
+func (r *Record) NewestData() (json.RawMessage, error) {
+	data, err := raise(r.Type, r.Version, r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("event %s at %s: %w", r.ID, r.Position, err)
+	}
+	return data, nil
+}
+
 // Event returns the record as the domain sees it.
 func (r *Record) Event() (domain.Event, error) {
 	fact, err := r.Fact()

@@ -89,6 +89,19 @@ func Lookup(name domain.EventType) (version int, ok bool) {
 
 // decodeFact raises data to the newest version and decodes it.
 func decodeFact(name domain.EventType, version int, data json.RawMessage) (domain.Fact, error) {
+	data, err := raise(name, version, data)
+	if err != nil {
+		return nil, err
+	}
+	fact := registry[name].new()
+	if err := json.Unmarshal(data, fact); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", name, err)
+	}
+	return fact, nil
+}
+
+// raise turns data of an older version into the newest.
+func raise(name domain.EventType, version int, data json.RawMessage) (json.RawMessage, error) {
 	t, ok := registry[name]
 	if !ok {
 		return nil, fmt.Errorf("event type %q is not known to this version of mpim", name)
@@ -102,9 +115,5 @@ func decodeFact(name domain.EventType, version int, data json.RawMessage) (domai
 			return nil, fmt.Errorf("raise %s from version %d: %w", name, v, err)
 		}
 	}
-	fact := t.new()
-	if err := json.Unmarshal(data, fact); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", name, err)
-	}
-	return fact, nil
+	return data, nil
 }
