@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"mpim/processtest"
+	"mpim/streams/streamstest/processtest"
 )
 
 // The account that tests use. It may do everything, and only connects from this machine.

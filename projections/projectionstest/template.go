@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"mpim/processtest"
+	"mpim/streams/streamstest/processtest"
 )
 
 // initial are the variables that a data directory is made with and must be run with.

@@ -43,21 +43,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// onBoth runs a test on the embedded store and on a server of its own database number.
-func onBoth(t *testing.T, test func(t *testing.T, client *redis.Client, b *bus.Bus)) {
+// stores are what the bus runs on: the embedded store, and a server.
+func stores(t *testing.T) map[string]string {
 	t.Helper()
-	run := func(name, address string) {
-		t.Run(name, func(t *testing.T) {
-			client := redis.NewClient(&redis.Options{Addr: address, DisableIdentity: true})
-			t.Cleanup(func() { _ = client.Close() })
-			if err := client.FlushDB(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
-			test(t, client, newBus(t, client))
-		})
+	return map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": shared.Addr()}
+}
+
+// open empties a store.
+func open(t *testing.T, address string) (*redis.Client, *bus.Bus) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: address, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	if err := client.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
 	}
-	run("miniredis", miniredis.RunT(t).Addr())
-	run("redis", shared.Addr())
+	return client, newBus(t, client)
 }
 
 func newBus(tb testing.TB, client redis.UniversalClient) *bus.Bus {
@@ -77,109 +77,121 @@ func connected(gateway string, n int) schema.Connected {
 }
 
 func TestConnectedGivesTheGatewayALeaseWhereItHasNone(t *testing.T) {
-	onBoth(t, func(t *testing.T, client *redis.Client, b *bus.Bus) {
-		ctx := t.Context()
-		first, absent, err := b.Connected(ctx, 1, connected("g", 1))
-		if err != nil || !absent {
-			t.Fatalf("first: %v, %v", absent, err)
-		}
-		second, absent, err := b.Connected(ctx, 1, connected("g", 2), connected("g", 3))
-		if err != nil || absent || second.Compare(first) <= 0 {
-			t.Fatalf("second: %v after %v, absent %v, %v", second, first, absent, err)
-		}
-		heads, err := b.PresenceHeads(ctx)
-		if err != nil || heads[1] != second || heads[0] != (schema.StreamID{}) {
-			t.Fatalf("heads %v, %v", heads, err)
-		}
-		// A lease that has run out is none.
-		old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
-		if err := client.HSet(ctx, schema.PartitionKey(1, "gateways"), "g", old).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if _, absent, err = b.Connected(ctx, 1, connected("g", 4)); err != nil || !absent {
-			t.Fatalf("after the lease ran out: %v, %v", absent, err)
-		}
-	})
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx := t.Context()
+			first, absent, err := b.Connected(ctx, 1, connected("g", 1))
+			if err != nil || !absent {
+				t.Fatalf("first: %v, %v", absent, err)
+			}
+			second, absent, err := b.Connected(ctx, 1, connected("g", 2), connected("g", 3))
+			if err != nil || absent || second.Compare(first) <= 0 {
+				t.Fatalf("second: %v after %v, absent %v, %v", second, first, absent, err)
+			}
+			heads, err := b.PresenceHeads(ctx)
+			if err != nil || heads[1] != second || heads[0] != (schema.StreamID{}) {
+				t.Fatalf("heads %v, %v", heads, err)
+			}
+			// A lease that has run out is none.
+			old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
+			if err := client.HSet(ctx, schema.PartitionKey(1, "gateways"), "g", old).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if _, absent, err = b.Connected(ctx, 1, connected("g", 4)); err != nil || !absent {
+				t.Fatalf("after the lease ran out: %v, %v", absent, err)
+			}
+		})
+	}
 }
 
 func TestManyConnectionsAreSaidInOneCall(t *testing.T) {
-	onBoth(t, func(t *testing.T, client *redis.Client, b *bus.Bus) {
-		var entries []schema.Connected
-		for n := range 250 {
-			entries = append(entries, connected("g", n))
-		}
-		id, absent, err := b.Connected(t.Context(), 0, entries...)
-		if err != nil || !absent {
-			t.Fatal(absent, err)
-		}
-		last, err := client.XRevRangeN(t.Context(), schema.PartitionKey(0, "presence"), "+", "-", 1).Result()
-		if err != nil || last[0].ID != id.String() || last[0].Values["connection"] != "c249" {
-			t.Fatal(last, id, err)
-		}
-	})
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			var entries []schema.Connected
+			for n := range 250 {
+				entries = append(entries, connected("g", n))
+			}
+			id, absent, err := b.Connected(t.Context(), 0, entries...)
+			if err != nil || !absent {
+				t.Fatal(absent, err)
+			}
+			last, err := client.XRevRangeN(t.Context(), schema.PartitionKey(0, "presence"), "+", "-", 1).Result()
+			if err != nil || last[0].ID != id.String() || last[0].Values["connection"] != "c249" {
+				t.Fatal(last, id, err)
+			}
+		})
+	}
 }
 
 func TestRenewTellsWhichLeasesAreGone(t *testing.T) {
-	onBoth(t, func(t *testing.T, client *redis.Client, b *bus.Bus) {
-		ctx := t.Context()
-		for _, partition := range []int{0, 1, 2} {
-			if _, _, err := b.Connected(ctx, partition, connected("g", partition)); err != nil {
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx := t.Context()
+			for _, partition := range []int{0, 1, 2} {
+				if _, _, err := b.Connected(ctx, partition, connected("g", partition)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if gone, err := b.Renew(ctx, "g", []int{0, 1, 2, 3}); err != nil || !slices.Equal(gone, []int{3}) {
+				t.Fatalf("gone %v, %v", gone, err)
+			}
+			old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
+			if err := client.HSet(ctx, schema.PartitionKey(2, "gateways"), "g", old).Err(); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if gone, err := b.Renew(ctx, "g", []int{0, 1, 2, 3}); err != nil || !slices.Equal(gone, []int{3}) {
-			t.Fatalf("gone %v, %v", gone, err)
-		}
-		old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
-		if err := client.HSet(ctx, schema.PartitionKey(2, "gateways"), "g", old).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if gone, err := b.Renew(ctx, "g", []int{0, 2}); err != nil || !slices.Equal(gone, []int{2}) {
-			t.Fatalf("gone %v, %v", gone, err)
-		}
-		if err := b.Withdraw(ctx, "g", []int{0, 1}); err != nil {
-			t.Fatal(err)
-		}
-		if gone, err := b.Renew(ctx, "g", []int{0, 1}); err != nil || len(gone) != 2 {
-			t.Fatalf("gone %v, %v", gone, err)
-		}
-	})
+			if gone, err := b.Renew(ctx, "g", []int{0, 2}); err != nil || !slices.Equal(gone, []int{2}) {
+				t.Fatalf("gone %v, %v", gone, err)
+			}
+			if err := b.Withdraw(ctx, "g", []int{0, 1}); err != nil {
+				t.Fatal(err)
+			}
+			if gone, err := b.Renew(ctx, "g", []int{0, 1}); err != nil || len(gone) != 2 {
+				t.Fatalf("gone %v, %v", gone, err)
+			}
+		})
+	}
 }
 
 func TestOnlySilentGatewaysAreExpired(t *testing.T) {
-	onBoth(t, func(t *testing.T, client *redis.Client, b *bus.Bus) {
-		ctx := t.Context()
-		for _, gateway := range []string{"alive", "dead", "back"} {
-			if _, _, err := b.Connected(ctx, 0, connected(gateway, 1)); err != nil {
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx := t.Context()
+			for _, gateway := range []string{"alive", "dead", "back"} {
+				if _, _, err := b.Connected(ctx, 0, connected(gateway, 1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
+			if err := client.HSet(ctx, schema.PartitionKey(0, "gateways"), "dead", old, "back", old).Err(); err != nil {
 				t.Fatal(err)
 			}
-		}
-		old := time.Now().Add(-2 * bus.GatewayLease).UnixMilli()
-		if err := client.HSet(ctx, schema.PartitionKey(0, "gateways"), "dead", old, "back", old).Err(); err != nil {
-			t.Fatal(err)
-		}
-		silent, err := b.Silent(ctx, 0)
-		slices.SortFunc(silent, func(a, b bus.SilentGateway) int { return len(a.Gateway) - len(b.Gateway) })
-		if err != nil || len(silent) != 2 {
-			t.Fatalf("silent %v, %v", silent, err)
-		}
-		if _, absent, err := b.Connected(ctx, 0, connected("back", 2)); err != nil || !absent {
-			t.Fatal(absent, err)
-		}
-		for _, g := range silent {
-			expired, err := b.Expire(ctx, 0, g)
-			if err != nil || expired != (g.Gateway == "dead") {
-				t.Errorf("%s expired: %v, %v", g.Gateway, expired, err)
+			silent, err := b.Silent(ctx, 0)
+			slices.SortFunc(silent, func(a, b bus.SilentGateway) int { return len(a.Gateway) - len(b.Gateway) })
+			if err != nil || len(silent) != 2 {
+				t.Fatalf("silent %v, %v", silent, err)
 			}
-			if again, err := b.Expire(ctx, 0, g); err != nil || again {
-				t.Errorf("%s expired twice: %v, %v", g.Gateway, again, err)
+			if _, absent, err := b.Connected(ctx, 0, connected("back", 2)); err != nil || !absent {
+				t.Fatal(absent, err)
 			}
-		}
-		last, err := client.XRevRangeN(ctx, schema.PartitionKey(0, "presence"), "+", "-", 1).Result()
-		if err != nil || last[0].Values["kind"] != "gateway_expired" || last[0].Values["gateway"] != "dead" {
-			t.Fatal(last, err)
-		}
-	})
+			for _, g := range silent {
+				expired, err := b.Expire(ctx, 0, g)
+				if err != nil || expired != (g.Gateway == "dead") {
+					t.Errorf("%s expired: %v, %v", g.Gateway, expired, err)
+				}
+				if again, err := b.Expire(ctx, 0, g); err != nil || again {
+					t.Errorf("%s expired twice: %v, %v", g.Gateway, again, err)
+				}
+			}
+			last, err := client.XRevRangeN(ctx, schema.PartitionKey(0, "presence"), "+", "-", 1).Result()
+			if err != nil || last[0].Values["kind"] != "gateway_expired" || last[0].Values["gateway"] != "dead" {
+				t.Fatal(last, err)
+			}
+		})
+	}
 }
 
 func TestPresenceStreamsForgetWhatIsOld(t *testing.T) {
@@ -207,43 +219,46 @@ func TestPresenceStreamsForgetWhatIsOld(t *testing.T) {
 }
 
 func TestFollowPresenceReadsEveryStreamInOrder(t *testing.T) {
-	onBoth(t, func(t *testing.T, _ *redis.Client, b *bus.Bus) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		start, err := b.PresenceStart(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const each = 300
-		var writers sync.WaitGroup
-		for partition := range partitions {
-			writers.Go(func() {
-				for n := range each {
-					if _, _, err := b.Connected(ctx, partition, connected("g", n)); err != nil {
-						t.Error(err)
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			_, b := open(t, address)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			start, err := b.PresenceStart(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const each = 300
+			var writers sync.WaitGroup
+			for partition := range partitions {
+				writers.Go(func() {
+					for n := range each {
+						if _, _, err := b.Connected(ctx, partition, connected("g", n)); err != nil {
+							t.Error(err)
+						}
 					}
+				})
+			}
+			seen := make([]int, partitions)
+			last := make([]schema.StreamID, partitions)
+			err = b.FollowPresence(ctx, start, func(entries []schema.PresenceRead) {
+				for _, e := range entries {
+					if want := connected("g", seen[e.Partition]); e.Entry != want || e.ID.Compare(last[e.Partition]) <= 0 {
+						t.Errorf("partition %d: %+v after %v", e.Partition, e, last[e.Partition])
+					}
+					seen[e.Partition]++
+					last[e.Partition] = e.ID
+				}
+				if slices.Equal(seen, slices.Repeat([]int{each}, partitions)) {
+					cancel()
 				}
 			})
-		}
-		seen := make([]int, partitions)
-		last := make([]schema.StreamID, partitions)
-		err = b.FollowPresence(ctx, start, func(entries []schema.PresenceRead) {
-			for _, e := range entries {
-				if want := connected("g", seen[e.Partition]); e.Entry != want || e.ID.Compare(last[e.Partition]) <= 0 {
-					t.Errorf("partition %d: %+v after %v", e.Partition, e, last[e.Partition])
-				}
-				seen[e.Partition]++
-				last[e.Partition] = e.ID
+			if err != nil {
+				t.Fatal(err)
 			}
-			if slices.Equal(seen, slices.Repeat([]int{each}, partitions)) {
-				cancel()
-			}
+			writers.Wait()
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		writers.Wait()
-	})
+	}
 }
 
 // A blocking read must not hold up a stop: the server is asked to end it.
@@ -278,58 +293,64 @@ func TestFollowPresenceStopsAtOnce(t *testing.T) {
 }
 
 func TestCheckpointsBelongToTheNewestToken(t *testing.T) {
-	onBoth(t, func(t *testing.T, _ *redis.Client, b *bus.Bus) {
-		ctx := t.Context()
-		if c, ok, err := b.TakeCheckpoint(ctx, 2, 5); err != nil || !ok || c != (schema.Checkpoint{}) {
-			t.Fatal(c, ok, err)
-		}
-		save := schema.PushCheckpoint{Partition: 2, Token: 5, Checkpoint: schema.Checkpoint{Seq: 9, StreamID: "7-1"}}
-		if lost, err := b.SaveCheckpoints(ctx, []schema.PushCheckpoint{save}); err != nil || len(lost) != 0 {
-			t.Fatal(lost, err)
-		}
-		if c, ok, err := b.TakeCheckpoint(ctx, 2, 6); err != nil || !ok || c != save.Checkpoint {
-			t.Fatal(c, ok, err)
-		}
-		if _, ok, err := b.TakeCheckpoint(ctx, 2, 5); err != nil || ok {
-			t.Fatal("an old token took the checkpoint", err)
-		}
-		save.Seq = 10
-		if lost, err := b.SaveCheckpoints(ctx, []schema.PushCheckpoint{save}); err != nil || len(lost) != 1 {
-			t.Fatal("an old token moved the checkpoint", lost, err)
-		}
-	})
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			_, b := open(t, address)
+			ctx := t.Context()
+			if c, ok, err := b.TakeCheckpoint(ctx, 2, 5); err != nil || !ok || c != (schema.Checkpoint{}) {
+				t.Fatal(c, ok, err)
+			}
+			save := schema.PushCheckpoint{Partition: 2, Token: 5, Checkpoint: schema.Checkpoint{Seq: 9, StreamID: "7-1"}}
+			if lost, err := b.SaveCheckpoints(ctx, []schema.PushCheckpoint{save}); err != nil || len(lost) != 0 {
+				t.Fatal(lost, err)
+			}
+			if c, ok, err := b.TakeCheckpoint(ctx, 2, 6); err != nil || !ok || c != save.Checkpoint {
+				t.Fatal(c, ok, err)
+			}
+			if _, ok, err := b.TakeCheckpoint(ctx, 2, 5); err != nil || ok {
+				t.Fatal("an old token took the checkpoint", err)
+			}
+			save.Seq = 10
+			if lost, err := b.SaveCheckpoints(ctx, []schema.PushCheckpoint{save}); err != nil || len(lost) != 1 {
+				t.Fatal("an old token moved the checkpoint", lost, err)
+			}
+		})
+	}
 }
 
 func TestMembersAreThoseOfDecisionState(t *testing.T) {
-	onBoth(t, func(t *testing.T, client *redis.Client, b *bus.Bus) {
-		ctx := t.Context()
-		placement := domain.Placement{Partitions: partitions}
-		alice, bob := placement.User("alice"), placement.User("bob")
-		group, pair, none := placement.Group(alice, "1"), placement.Pair(alice, bob), placement.Group(alice, "2")
-		large := map[string]string{"h": "{}", "seq": "2000", "v": "3", "ord": "5"}
-		for n := range 1500 {
-			large[fmt.Sprintf("m:u%d", n)] = "member;;1-"
-			large[fmt.Sprintf("c:u%d", n)] = "1 1"
-		}
-		set := func(c domain.ConversationID, fields map[string]string) {
-			partition, _ := c.Partition()
-			if err := client.HSet(ctx, schema.PartitionKey(partition, "agg:"+string(c)), fields).Err(); err != nil {
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx := t.Context()
+			placement := domain.Placement{Partitions: partitions}
+			alice, bob := placement.User("alice"), placement.User("bob")
+			group, pair, none := placement.Group(alice, "1"), placement.Pair(alice, bob), placement.Group(alice, "2")
+			large := map[string]string{"h": "{}", "seq": "2000", "v": "3", "ord": "5"}
+			for n := range 1500 {
+				large[fmt.Sprintf("m:u%d", n)] = "member;;1-"
+				large[fmt.Sprintf("c:u%d", n)] = "1 1"
+			}
+			set := func(c domain.ConversationID, fields map[string]string) {
+				partition, _ := c.Partition()
+				if err := client.HSet(ctx, schema.PartitionKey(partition, "agg:"+string(c)), fields).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set(group, large)
+			set(pair, map[string]string{"h": "{2}", "seq": "3"})
+			got, err := b.Members(ctx, []domain.ConversationID{group, pair, none})
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		set(group, large)
-		set(pair, map[string]string{"h": "{2}", "seq": "3"})
-		got, err := b.Members(ctx, []domain.ConversationID{group, pair, none})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got[0]) != 1502 || got[0]["seq"] != "2000" || got[0]["m:u1499"] != "member;;1-" {
-			t.Errorf("the group has %d fields", len(got[0]))
-		}
-		if len(got[1]) != 2 || got[1]["h"] != "{2}" || len(got[2]) != 0 {
-			t.Errorf("the pair has %v, the other %v", got[1], got[2])
-		}
-	})
+			if len(got[0]) != 1502 || got[0]["seq"] != "2000" || got[0]["m:u1499"] != "member;;1-" {
+				t.Errorf("the group has %d fields", len(got[0]))
+			}
+			if len(got[1]) != 2 || got[1]["h"] != "{2}" || len(got[2]) != 0 {
+				t.Errorf("the pair has %v, the other %v", got[1], got[2])
+			}
+		})
+	}
 }
 
 func newServer(t *testing.T) *streamstest.RedisServer {

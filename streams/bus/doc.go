@@ -12,8 +12,8 @@
 //
 // # Design
 //
-// Pub/Sub loses messages whenever a connection breaks, and says nothing. Nothing here hides that: [Bus.Listen] tells its
-// listener each time that it had to subscribe anew, and what is published carries numbers (see schema.Envelope). The
+// Pub/Sub loses messages whenever a connection breaks, and says nothing. Nothing here hides that: [Bus.Listen] ends with
+// the connection, and what is published carries numbers (see schema.Envelope). The
 // client library's own reconnection, and its channel that drops messages when the reader is slow, are not used.
 //
 // That a connection is open and that its gateway has a lease are one script, as are that the lease ended and that its

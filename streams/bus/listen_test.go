@@ -14,11 +14,8 @@ import (
 
 func containsBlocked(clients string) bool { return strings.Contains(clients, "flags=b") }
 
-// ear notes what a listener is told, "" for each subscription.
+// ear notes what a listener is told, "" for each time that it is ready.
 type ear chan string
-
-func (e ear) Subscribed()                         { e <- "" }
-func (e ear) Hear(channel string, payload []byte) { e <- channel + " " + string(payload) }
 
 func (e ear) wait(t *testing.T, want string) {
 	t.Helper()
@@ -32,38 +29,48 @@ func (e ear) wait(t *testing.T, want string) {
 	}
 }
 
+// listen listens until the test ends, again after each break.
 func listen(t *testing.T, b *bus.Bus, channels ...string) ear {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	e := make(ear, 100)
-	done := make(chan error, 1)
-	go func() { done <- b.Listen(ctx, e, channels...) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			err := b.Listen(ctx, channels, func() { e <- "" }, func(channel string, payload []byte) { e <- channel + " " + string(payload) })
+			if (err == nil) != (ctx.Err() != nil) {
+				t.Errorf("returned %v, context %v", err, ctx.Err())
+			}
+		}
+	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		<-done
 	})
 	e.wait(t, "")
 	return e
 }
 
 func TestListenHearsWhatIsPublished(t *testing.T) {
-	onBoth(t, func(t *testing.T, _ *redis.Client, b *bus.Bus) {
-		e := listen(t, b, schema.GatewayChannel("g"), schema.StatusChannel(2))
-		failed, err := b.Publish(t.Context(), []schema.Outgoing{
-			{Gateway: "g", Payload: []byte("one")}, {Gateway: "other", Payload: []byte("x")}, {Gateway: "g", Payload: []byte("two")},
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			_, b := open(t, address)
+			e := listen(t, b, schema.GatewayChannel("g"), schema.StatusChannel(2))
+			failed, err := b.Publish(t.Context(), []schema.Outgoing{
+				{Gateway: "g", Payload: []byte("one")}, {Gateway: "other", Payload: []byte("x")}, {Gateway: "g", Payload: []byte("two")},
+			})
+			if err != nil || len(failed) > 0 {
+				t.Fatal(failed, err)
+			}
+			e.wait(t, "gateway:{g} one")
+			e.wait(t, "gateway:{g} two")
+			if err := b.PublishStatuses(t.Context(), 2, []schema.Status{{User: "u1", Status: "online"}}); err != nil {
+				t.Fatal(err)
+			}
+			e.wait(t, schema.StatusChannel(2)+` [{"user":"u1","status":"online"}]`)
 		})
-		if err != nil || len(failed) > 0 {
-			t.Fatal(failed, err)
-		}
-		e.wait(t, "gateway:{g} one")
-		e.wait(t, "gateway:{g} two")
-		if err := b.PublishStatuses(t.Context(), 2, []schema.Status{{User: "u1", Status: "online"}}); err != nil {
-			t.Fatal(err)
-		}
-		e.wait(t, schema.StatusChannel(2)+` [{"user":"u1","status":"online"}]`)
-	})
+	}
 }
 
 func TestListenTellsThatItMayHaveMissedSomething(t *testing.T) {

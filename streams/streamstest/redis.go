@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"mpim/processtest"
+	"mpim/streams/streamstest/processtest"
 )
 
 // RedisServer is a private redis-server on 127.0.0.1 with a data directory of its own. The embedded process kills it,

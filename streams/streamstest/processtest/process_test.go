@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"mpim/processtest"
+	"mpim/streams/streamstest/processtest"
 )
 
 // TestMain turns this test binary into the programs under test, chosen by the environment, so that none has to be built.

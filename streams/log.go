@@ -1,0 +1,285 @@
+package streams
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"mpim/domain"
+	"mpim/schema"
+)
+
+// Config is what a Log needs. Zero values mean the defaults.
+type Config struct {
+	// Client reaches the server; it is not closed.
+	Client redis.UniversalClient
+	// Server answers what only the server knows. The default asks Client.
+	Server Server
+	// Identity is the log's, as ReadIdentity returned it.
+	Identity Identity
+	// Durability is what Append waits for. The default is Appended.
+	Durability Durability
+	// MaxBatch bounds the commands of one script call. The default is 256.
+	MaxBatch int
+	// MaxBatchBytes bounds their bytes. The default is 1 MiB.
+	MaxBatchBytes int
+	// MaxQueue bounds the commands that wait in each partition; beyond it Append answers unavailable. The default is
+	// 4,096.
+	MaxQueue int
+	// FullAt is the part of maxmemory above which Append answers unavailable. The default is 0.85.
+	FullAt float64
+	// Logger receives what an operator should know. The default discards it.
+	Logger *slog.Logger
+	// Registerer receives the metrics. The default is none.
+	Registerer prometheus.Registerer
+}
+
+func (c Config) withDefaults() Config {
+	if c.Server == nil {
+		c.Server = RedisServer{Client: c.Client}
+	}
+	if c.Durability == "" {
+		c.Durability = Appended
+	}
+	if c.MaxBatch == 0 {
+		c.MaxBatch = 256
+	}
+	if c.MaxBatchBytes == 0 {
+		c.MaxBatchBytes = 1 << 20
+	}
+	if c.MaxQueue == 0 {
+		c.MaxQueue = 4096
+	}
+	if c.FullAt == 0 {
+		c.FullAt = 0.85
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Log appends commits and reads decision state. Its methods may be called from any goroutine once Run has started.
+type Log struct {
+	config    Config
+	script    runScript
+	appenders []*appender
+	metrics   *metrics
+	full      atomic.Bool
+}
+
+// New returns a log that does nothing until Run.
+func New(config Config) (*Log, error) {
+	config = config.withDefaults()
+	if config.Identity.Partitions < 1 || config.Identity.Partitions > domain.MaxPartitions {
+		return nil, fmt.Errorf("streams: Identity.Partitions is %d, want 1 to %d", config.Identity.Partitions, domain.MaxPartitions)
+	}
+	l := &Log{
+		config:  config,
+		script:  runScript{server: config.Server, source: appendLua},
+		metrics: newMetrics(config.Registerer),
+	}
+	for partition := range config.Identity.Partitions {
+		l.appenders = append(l.appenders, newAppender(l, partition))
+	}
+	return l, nil
+}
+
+// Run appends until the context ends, then flushes what was accepted and returns nil. It may be called once; what is
+// appended before waits for it.
+func (l *Log) Run(ctx context.Context) error {
+	if err := l.script.prepare(ctx, l.config.Client); err != nil {
+		for _, a := range l.appenders {
+			close(a.stopped)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("load the append script: %w", err)
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, a := range l.appenders {
+		group.Go(func() error { return a.run(groupCtx) })
+	}
+	group.Go(func() error { return l.watchMemory(groupCtx) })
+	return group.Wait()
+}
+
+// Identity returns the log's identity.
+func (l *Log) Identity() Identity { return l.config.Identity }
+
+// Durability returns what an acknowledgement proves.
+func (l *Log) Durability() Durability { return l.config.Durability }
+
+// Append appends the commit and returns where it stands. It returns domain.ErrStale when a guard does not hold, a
+// domain.Error of kind Conflict when the request was used with other content, FailedPrecondition when the timer that
+// fires is gone, and Unavailable when the partition takes no appends now. When the context ends first the error is
+// Unavailable too, and the commit may or may not be appended: a request tells.
+func (l *Log) Append(ctx context.Context, c domain.Commit) (domain.Appended, error) {
+	if l.full.Load() {
+		return domain.Appended{}, domain.Errorf(domain.Unavailable, "the log's memory is full: messages are taken again when the archive has freed some")
+	}
+	command, err := encode(l.config.Identity.Partitions, c)
+	if err != nil {
+		return domain.Appended{}, err
+	}
+	outcome, err := l.appenders[command.partition].append(ctx, command)
+	if err != nil {
+		return domain.Appended{}, err
+	}
+	return outcome.appended(command.partition, c)
+}
+
+// Saw tells that somebody has seen the partition at seq. An append to a Redis that has less is refused.
+func (l *Log) Saw(partition int, seq int64) {
+	if partition >= 0 && partition < len(l.appenders) {
+		l.appenders[partition].sawSeq(seq)
+	}
+}
+
+// Load returns the named fields of an aggregate's decision state, all of them for nil.
+func (l *Log) Load(ctx context.Context, a domain.Aggregate, fields []string) (domain.Fields, error) {
+	partition, ok := a.Partition()
+	if !ok || partition >= l.config.Identity.Partitions {
+		return domain.Fields{}, nil
+	}
+	key := aggregateKey(partition, a)
+	if fields == nil {
+		all, err := l.config.Client.HGetAll(ctx, key).Result()
+		if err != nil {
+			return nil, unreachable(err)
+		}
+		return all, nil
+	}
+	values, err := l.config.Client.HMGet(ctx, key, fields...).Result()
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	loaded := make(domain.Fields, len(fields))
+	for i, value := range values {
+		if text, ok := value.(string); ok {
+			loaded[fields[i]] = text
+		}
+	}
+	return loaded, nil
+}
+
+// Lookup returns what an earlier append of the request led to. It is false where there was none, and the error is of
+// kind Conflict where it had other content.
+func (l *Log) Lookup(ctx context.Context, a domain.Aggregate, r domain.Request) (domain.Appended, bool, error) {
+	partition, ok := a.Partition()
+	if !ok || partition >= l.config.Identity.Partitions {
+		return domain.Appended{}, false, nil
+	}
+	key := requestKey(l.config.Identity.Partitions, partition, r.Key)
+	kept, err := l.config.Client.HGet(ctx, key, string(r.Key[:])).Result()
+	if errors.Is(err, redis.Nil) {
+		return domain.Appended{}, false, nil
+	}
+	if err != nil {
+		return domain.Appended{}, false, unreachable(err)
+	}
+	first, err := decodeRequest(kept)
+	if err != nil {
+		return domain.Appended{}, false, err
+	}
+	if first.content != string(r.Content[:]) {
+		return domain.Appended{}, false, conflict()
+	}
+	head, err := l.Head(ctx, partition)
+	return domain.Appended{
+		Position:  domain.Position{Partition: partition, Seq: head},
+		Seq:       domain.Seq(first.seq),
+		Event:     schema.RequestEventID(r.Key, first.at),
+		At:        first.at,
+		Duplicate: true,
+	}, true, err
+}
+
+// Head returns the partition's last sequence.
+func (l *Log) Head(ctx context.Context, partition int) (int64, error) {
+	text, err := l.config.Client.HGet(ctx, schema.PartitionKey(partition, metaName), "seq").Result()
+	if err != nil {
+		return 0, unreachable(err)
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// Heads returns the last sequence of every partition, by its number.
+func (l *Log) Heads(ctx context.Context) ([]int64, error) {
+	heads := make([]int64, l.config.Identity.Partitions)
+	replies := make([]*redis.StringCmd, len(heads))
+	_, err := l.config.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for partition := range heads {
+			replies[partition] = p.HGet(ctx, schema.PartitionKey(partition, metaName), "seq")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	for partition, reply := range replies {
+		if heads[partition], err = reply.Int64(); err != nil {
+			return nil, fmt.Errorf("counter of partition %d: %w", partition, err)
+		}
+	}
+	return heads, nil
+}
+
+// watchMemory refuses appends while the server is nearly full, so that reads, leases and the archiver go on.
+func (l *Log) watchMemory(ctx context.Context) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		used, limit, err := l.config.Server.Memory(ctx)
+		if err == nil {
+			full := limit > 0 && float64(used) > l.config.FullAt*float64(limit)
+			if l.full.Swap(full) != full {
+				l.config.Logger.Warn("log memory",
+					slog.Bool("full", full), slog.Int64("used_bytes", used), slog.Int64("maxmemory_bytes", limit))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// keptRequest is what the log keeps of a request.
+type keptRequest struct {
+	seq     int64
+	at      time.Time
+	content string
+}
+
+// decodeRequest reads 6 bytes of sequence, 6 of time and 8 of content hash.
+func decodeRequest(kept string) (keptRequest, error) {
+	if len(kept) != 20 {
+		return keptRequest{}, fmt.Errorf("a kept request has %d bytes, want 20", len(kept))
+	}
+	six := func(s string) int64 {
+		var b [8]byte
+		copy(b[2:], s)
+		return int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // 48 bits
+	}
+	return keptRequest{seq: six(kept[:6]), at: time.UnixMilli(six(kept[6:12])).UTC(), content: kept[12:]}, nil
+}
+
+func unreachable(err error) error {
+	return domain.Wrap(domain.Unavailable, err, "the log cannot be reached: try again")
+}
+
+func conflict() error {
+	return domain.Errorf(domain.Conflict, "this client_id was used before with other content: take a new one for each new request")
+}

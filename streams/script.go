@@ -1,0 +1,64 @@
+package streams
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // the name Redis gives to scripts
+	_ "embed"
+	"encoding/hex"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	//go:embed lua/append.lua
+	appendLua string
+	//go:embed lua/create.lua
+	createLua string
+)
+
+// runScript is a script whose text names the server's run id, so that a restarted or promoted server does not know it
+// and answers NOSCRIPT: the moment to ask whether it lost something.
+type runScript struct {
+	server Server
+	source string
+
+	mu   sync.Mutex
+	text string
+	sha  string
+}
+
+// prepare reads the run id and loads the script under it.
+func (s *runScript) prepare(ctx context.Context, client redis.Scripter) error {
+	runID, err := s.server.RunID(ctx)
+	if err != nil {
+		return err
+	}
+	text := "-- run " + runID + "\n" + s.source
+	sum := sha1.Sum([]byte(text)) //nolint:gosec // the name Redis gives to scripts
+	s.mu.Lock()
+	s.text, s.sha = text, hex.EncodeToString(sum[:])
+	s.mu.Unlock()
+	return client.ScriptLoad(ctx, text).Err()
+}
+
+// eval runs the script. Where the server does not know it, the caller decides whether to prepare it anew.
+func (s *runScript) eval(ctx context.Context, client redis.Scripter, keys []string, args []any) (string, error) {
+	s.mu.Lock()
+	sha := s.sha
+	s.mu.Unlock()
+	return client.EvalSha(ctx, sha, keys, args...).Text()
+}
+
+// isNoScript says whether the server does not know the script.
+func isNoScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
+
+// replyKind returns the first word of an error that the server answered, "" for one that it did not.
+func replyKind(err error) string {
+	if _, ok := err.(redis.Error); !ok { //nolint:errorlint // go-redis wraps no reply
+		return ""
+	}
+	word, _, _ := strings.Cut(err.Error(), " ")
+	return word
+}
