@@ -69,12 +69,14 @@ func readMapHeader(b []byte) (n int, rest []byte, err error) {
 	}
 }
 
-// decodeMetadata fills what the metadata holds. Keys it does not know are passed over.
+// decodeMetadata fills what the metadata holds. Keys it does not know are passed over. A value that cannot be read is an
+// error, but does not keep the others from being read: an entry whose sequence is known has a place in the log.
 func (r *Record) decodeMetadata() error {
 	n, rest, err := readMapHeader(r.Metadata)
 	if err != nil {
 		return err
 	}
+	var unreadable error
 	for range n {
 		var key, value []byte
 		if key, rest, err = readString(rest); err != nil {
@@ -83,9 +85,12 @@ func (r *Record) decodeMetadata() error {
 		if value, rest, err = readString(rest); err != nil {
 			return err
 		}
-		if err = r.setMetadata(key, value); err != nil {
-			return fmt.Errorf("metadata %q: %w", key, err)
+		if err := r.setMetadata(key, value); err != nil && unreadable == nil {
+			unreadable = fmt.Errorf("metadata %q: %w", key, err)
 		}
+	}
+	if unreadable != nil {
+		return unreadable
 	}
 	if r.Type == "" || r.Seq < 1 {
 		return errors.New("metadata lacks type or partition_seq")
