@@ -1,0 +1,250 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"mpim/domain"
+	"mpim/schema"
+)
+
+// conn is one socket: it does the I/O that its session asks for. One goroutine reads; a second one exists only while
+// there is something to write. Timers, calls and pushes come from elsewhere and meet at the mutex.
+type conn struct {
+	gateway *Gateway
+	socket  *websocket.Conn
+	link    *link
+	// remote is the client's address without a port, bearer the token of its HTTP request until hello.
+	remote, bearer string
+	// number is what the gateway calls the connection.
+	number uint32
+
+	mu      sync.Mutex
+	session Session
+	timer   *time.Timer
+	armed   time.Time
+	writing bool
+	code    CloseCode // what to close with when the writer is done
+	gone    bool      // the reader has ended
+	// entry is what was told of the connection when it opened; its id is empty until hello succeeded.
+	entry   schema.Connected
+	watched []domain.UserID
+	// current is when the client was last welcomed or told to sync: losses before that do not concern it.
+	current int64
+}
+
+// closeTimeout is how long a close may take until the connection is cut.
+const closeTimeout = 5 * time.Second
+
+// do takes a step of the session and carries out what it asks for.
+func (c *conn) do(step func(s *Session, now time.Time) Step) {
+	todo, write := c.step(step)
+	c.carryOut(todo, write)
+}
+
+func (c *conn) step(step func(s *Session, now time.Time) Step) (todo Step, write bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	todo = step(&c.session, now)
+	c.arm(now)
+	return todo, c.settle(&todo)
+}
+
+// push queues a notification; see Session.Push.
+func (c *conn) push(class Class, frame []byte) {
+	c.mu.Lock()
+	todo := c.session.Push(class, frame)
+	write := c.settle(&todo)
+	c.mu.Unlock()
+	c.carryOut(todo, write)
+}
+
+// settle decides, under the lock, who writes and who closes. It returns true where a writer is to be started.
+func (c *conn) settle(todo *Step) bool {
+	if todo.Close != closeNotRequested {
+		c.code = todo.Close
+		if c.writing {
+			// The writer closes when it is done, or when it was stuck for too long.
+			_ = c.link.SetWriteDeadline(time.Now().Add(closeTimeout))
+			return false
+		}
+	}
+	if c.writing || !todo.Write && todo.Close == closeNotRequested {
+		return false
+	}
+	c.writing = true
+	return true
+}
+
+func (c *conn) carryOut(todo Step, write bool) {
+	if write {
+		go c.write()
+	}
+	if todo.Shed > 0 {
+		c.gateway.metrics.shed.Add(float64(todo.Shed))
+	}
+	if todo.Hello != nil {
+		go c.gateway.greet(c, todo.Hello)
+	}
+	for _, call := range todo.Calls {
+		go c.call(call)
+	}
+	if todo.Ping {
+		go c.ping()
+	}
+}
+
+// arm sets the timer to when the session next has something to do. Deadlines mostly move back, so an armed timer is left
+// alone unless it would come too late.
+func (c *conn) arm(now time.Time) {
+	next := c.session.Deadline()
+	if next.IsZero() || !c.armed.IsZero() && !next.Before(c.armed) {
+		return
+	}
+	c.armed = next
+	if c.timer == nil {
+		c.timer = time.AfterFunc(next.Sub(now), c.tick)
+	} else {
+		c.timer.Reset(next.Sub(now))
+	}
+}
+
+func (c *conn) tick() {
+	c.do(func(s *Session, now time.Time) Step {
+		c.armed = time.Time{}
+		return s.Tick(now, c.link.lastHeard())
+	})
+}
+
+// read takes frames in until the socket ends, and then clears up.
+func (c *conn) read() {
+	defer c.end()
+	for {
+		if err := c.readFrame(); err != nil {
+			c.ended(err)
+			return
+		}
+	}
+}
+
+var frameBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (c *conn) readFrame() error {
+	// Contexts that can end would cost a timer and a goroutine each read. The socket is closed instead.
+	kind, r, err := c.socket.Reader(context.Background())
+	if err != nil {
+		return err
+	}
+	b := frameBuffers.Get().(*bytes.Buffer)
+	defer func() {
+		b.Reset()
+		frameBuffers.Put(b)
+	}()
+	if _, err := b.ReadFrom(r); err != nil {
+		return err
+	}
+	c.gateway.metrics.framesIn.Inc()
+	c.do(func(s *Session, now time.Time) Step {
+		if kind != websocket.MessageText {
+			return s.ReceiveBinary(now)
+		}
+		return s.Receive(now, b.Bytes())
+	})
+	return nil
+}
+
+// ended notes how the socket ended and lets the peer go.
+func (c *conn) ended(err error) {
+	c.mu.Lock()
+	c.session.Abandon()
+	c.gone = true
+	code := c.code
+	byPeer := code == closeNotRequested && websocket.CloseStatus(err) != -1
+	if code == closeNotRequested {
+		switch {
+		case errors.Is(err, websocket.ErrMessageTooBig):
+			code = CloseTooBig
+		case byPeer:
+			code = CloseNormal
+		default:
+			code = CloseLost
+		}
+		c.code = code
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	c.gateway.left(c, code)
+	// After a frame over the limit or a violation of RFC 6455 the library has sent its close frame; cutting the connection at
+	// once could destroy it on its way.
+	_ = c.socket.Close(websocket.StatusProtocolError, "")
+}
+
+// end keeps a mistake in one connection's handling from ending the process.
+func (c *conn) end() {
+	if cause := recover(); cause != nil {
+		c.gateway.logger.Error("connection panicked", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
+		c.ended(io.ErrUnexpectedEOF)
+	}
+}
+
+// write writes what is queued, and closes the socket where that was asked for.
+func (c *conn) write() {
+	frames := make([][]byte, 0, keptFrames)
+	for {
+		c.mu.Lock()
+		frames = c.session.Take(frames[:0], gatherBuffer)
+		if len(frames) == 0 {
+			c.writing = false
+			code := c.code
+			gone := c.gone
+			c.mu.Unlock()
+			if code != closeNotRequested && !gone {
+				_ = c.socket.Close(websocket.StatusCode(code), reasons[code])
+			}
+			return
+		}
+		c.mu.Unlock()
+		if err := c.writeFrames(frames); err != nil {
+			// The reader notices, and clears up. Nobody writes any more: c.writing stays set.
+			_ = c.socket.CloseNow()
+			return
+		}
+		c.gateway.metrics.framesOut.Add(float64(len(frames)))
+		clear(frames)
+	}
+}
+
+// writeFrames writes frames with as few system calls as they allow.
+func (c *conn) writeFrames(frames [][]byte) error {
+	if len(frames) > 1 {
+		c.link.gather()
+	}
+	var err error
+	for _, frame := range frames {
+		if err = c.socket.Write(context.Background(), websocket.MessageText, frame); err != nil {
+			break
+		}
+	}
+	if len(frames) > 1 {
+		err = errors.Join(err, c.link.flush())
+	}
+	return err
+}
+
+// ping sends a ping. The answer shows in link.lastHeard, like anything else the client sends.
+func (c *conn) ping() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = c.socket.Ping(ctx)
+}

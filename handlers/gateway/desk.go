@@ -1,0 +1,94 @@
+package gateway
+
+// Call is a request that is to be made. The session that returned it takes its outcome through [Session.Finish].
+type Call struct {
+	Method string
+	Params []byte
+
+	id    []byte // nil for a notification
+	batch *batch // nil where the answer stands alone
+	lane  string
+}
+
+// batch gathers the answers to the requests of one frame.
+type batch struct {
+	left    int
+	answers [][]byte
+	bytes   int
+}
+
+// desk decides when requests are made: those of one lane one after the other, and not too many at a time. Whether there
+// is room for one more request is asked before.
+type desk struct {
+	pending, pendingBytes int
+	running               int
+	// lanes holds, for each lane with a request that is being made, those that wait for it.
+	lanes map[string][]*Call
+	// ready are requests whose turn it is, when there is room to run them.
+	ready []*Call
+}
+
+// has says whether a request with n bytes of parameters may be taken in.
+func (d *desk) has(n int, l Limits) bool {
+	return d.pending < l.Pending && d.pendingBytes+n <= l.PendingBytes
+}
+
+// reserve counts a request that was taken in.
+func (d *desk) reserve(c *Call) {
+	d.pending++
+	d.pendingBytes += len(c.Params) + len(c.id)
+}
+
+// begin puts a reserved request in its lane, and returns what is to be made now.
+func (d *desk) begin(c *Call, most int) []*Call {
+	if c.lane != "" {
+		if d.lanes == nil {
+			d.lanes = make(map[string][]*Call)
+		}
+		waiting, busy := d.lanes[c.lane]
+		if busy {
+			d.lanes[c.lane] = append(waiting, c)
+			return nil
+		}
+		d.lanes[c.lane] = nil
+	}
+	d.ready = append(d.ready, c)
+	return d.next(most)
+}
+
+// end takes a request off that was made, and returns what is to be made now.
+func (d *desk) end(c *Call, most int) []*Call {
+	d.running--
+	d.forget(c)
+	if c.lane != "" {
+		if waiting := d.lanes[c.lane]; len(waiting) > 0 {
+			d.lanes[c.lane] = waiting[1:]
+			d.ready = append(d.ready, waiting[0])
+		} else {
+			delete(d.lanes, c.lane)
+		}
+	}
+	next := d.next(most)
+	if d.pending == 0 {
+		// An idle connection keeps nothing of a busy time.
+		*d = desk{}
+	}
+	return next
+}
+
+// forget uncounts a reserved request.
+func (d *desk) forget(c *Call) {
+	d.pending--
+	d.pendingBytes -= len(c.Params) + len(c.id)
+}
+
+func (d *desk) next(most int) []*Call {
+	n := min(most-d.running, len(d.ready))
+	if n <= 0 {
+		return nil
+	}
+	next := d.ready[:n:n]
+	d.ready = d.ready[n:]
+	d.running += n
+	return next
+}

@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"mpim/domain"
+)
+
+// Subprotocol is what clients ask for when they open a socket.
+const Subprotocol = "mpim.v1.json"
+
+// Config is what a gateway is made of.
+type Config struct {
+	// ID names this process life of the gateway; no other may have it.
+	ID string
+	// Limits bound each connection.
+	Limits Limits
+	// Connections is how many sockets there may be; more are answered 503. Default 100,000.
+	Connections int
+	// AllowedOrigins are patterns as of path.Match for the host of pages that may connect, besides this host itself; with
+	// "://" in it a pattern is for scheme and host. "*" allows all.
+	AllowedOrigins []string
+	// Placement says where things live in the log.
+	Placement domain.Placement
+	// Operations are what clients can call.
+	Operations Operations
+	// CallTimeout bounds each call, and HelloTimeout the handshake. Default 15 s, and 10 s.
+	CallTimeout, HelloTimeout time.Duration
+	// Renew is how often the leases of connections are renewed. Default 20 s.
+	Renew time.Duration
+	// ResyncSpread is over how long all connections are told to resync. Default 5 s.
+	ResyncSpread time.Duration
+
+	Auth     Authenticator
+	Ledger   Ledger
+	Bus      Bus
+	Routes   Routes
+	Channels Channels
+	Holders  Holders
+	Standing Standing
+
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
+}
+
+func (c Config) withDefaults() (Config, error) {
+	c.Limits = c.Limits.withDefaults()
+	def(&c.Connections, 100_000)
+	def(&c.CallTimeout, 15*time.Second)
+	def(&c.HelloTimeout, 10*time.Second)
+	def(&c.Renew, 20*time.Second)
+	def(&c.ResyncSpread, 5*time.Second)
+	var missing []string
+	for name, absent := range map[string]bool{
+		"ID": c.ID == "", "Placement": c.Placement.Partitions == 0, "Operations": c.Operations == nil, "Auth": c.Auth == nil,
+		"Ledger": c.Ledger == nil, "Routes": c.Routes == nil, "Bus": c.Bus == nil, "Channels": c.Channels == nil, "Holders": c.Holders == nil,
+		"Standing": c.Standing == nil, "Logger": c.Logger == nil,
+	} {
+		if absent {
+			missing = append(missing, name)
+		}
+	}
+	if missing != nil {
+		return c, errors.New("gateway config lacks " + strings.Join(missing, ", "))
+	}
+	return c, nil
+}
+
+// Gateway holds sockets. It serves them as an [http.Handler], between the start of Run and Drain.
+type Gateway struct {
+	config     Config
+	protocol   Protocol
+	logger     *slog.Logger
+	metrics    *metrics
+	hub        *hub
+	tracker    *tracker
+	holders    *sharedHolders
+	resync     *resyncer
+	departures *departures
+	watchers   *watchers
+	accept     *websocket.AcceptOptions
+
+	ready    atomic.Bool
+	draining atomic.Bool
+}
+
+// New returns a gateway. It starts nothing.
+func New(config Config) (*Gateway, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		config: config, logger: config.Logger, metrics: newMetrics(config.Registerer), hub: newHub(), tracker: newTracker(),
+		holders: newSharedHolders(config.Holders), watchers: newWatchers(),
+	}
+	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
+	g.departures = newDepartures(config.Ledger, config.Bus, config.Logger)
+	g.protocol = Protocol{Limits: config.Limits, Route: g.route}
+	g.accept = &websocket.AcceptOptions{
+		Subprotocols:    []string{Subprotocol},
+		OriginPatterns:  config.AllowedOrigins,
+		CompressionMode: websocket.CompressionNoContextTakeover,
+		// A single pushed event is not worth the time, which would be spent anew for each socket; a page of history is.
+		CompressionThreshold: compressFrom,
+	}
+	for _, origin := range config.AllowedOrigins {
+		g.accept.InsecureSkipVerify = g.accept.InsecureSkipVerify || origin == "*"
+	}
+	return g, nil
+}
+
+// compressFrom is the length from which frames to clients that offer compression are compressed.
+const compressFrom = 2 << 10
+
+// Run does what the sockets have in common: it hears pushes, renews leases, and records who left. It returns when the
+// context ends and what was to be recorded is, which takes at most a few seconds. The sockets stay as they are: Drain closes
+// them and belongs before the end.
+func (g *Gateway) Run(ctx context.Context) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{
+		g.listen, g.listenStatus, g.resync.run, g.renew, g.departures.run,
+	} {
+		tasks.Go(func() error { return run(ctx) })
+	}
+	return tasks.Wait()
+}
+
+// Ready says whether pushes are being heard.
+func (g *Gateway) Ready() bool { return g.ready.Load() && !g.draining.Load() }
+
+// Connections returns how many sockets are open.
+func (g *Gateway) Connections() int { return int(g.metrics.open.Load()) }
+
+// ServeHTTP opens a socket. It returns at once; the socket lives on.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.draining.Load() || g.Connections() >= g.config.Connections {
+		w.Header().Set("Retry-After", "1")
+		refuseHTTP(w, http.StatusServiceUnavailable, domain.Unavailable, "no more connections here: try another gateway")
+		return
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		refuseHTTP(w, http.StatusUpgradeRequired, domain.InvalidArgument, "open a WebSocket here")
+		return
+	}
+	h := &hijacker{ResponseWriter: w}
+	socket, err := websocket.Accept(h, r, g.accept)
+	if err != nil {
+		g.logger.Debug("socket refused", slog.Any("error", err))
+		return
+	}
+	socket.SetReadLimit(g.config.Limits.FrameBytes)
+	c := &conn{gateway: g, socket: socket, link: h.link, remote: remoteHost(r), bearer: bearer(r)}
+	c.number = g.hub.add(c)
+	c.session.init(&g.protocol, time.Now())
+	g.metrics.open.Add(1)
+	c.mu.Lock()
+	c.arm(time.Now())
+	c.mu.Unlock()
+	// The handler returns, so that net/http lets go of the request and of a stack that parsing it has grown.
+	go c.read()
+}
+
+func refuseHTTP(w http.ResponseWriter, status int, code domain.Code, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	b := append([]byte(`{"type":"about:blank","title":`), ' ')
+	b = appendString(b, http.StatusText(status))
+	b = append(b, `,"code":`...)
+	b = appendString(b, string(code))
+	b = append(b, `,"detail":`...)
+	b = appendString(b, detail)
+	_, _ = w.Write(append(b, '}'))
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return strings.Clone(host)
+}
+
+// bearer returns the token of the request's header, or "".
+func bearer(r *http.Request) string {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.Clone(strings.TrimSpace(token))
+}
+
+// left takes a socket off that has ended.
+func (g *Gateway) left(c *conn, code CloseCode) {
+	c.mu.Lock()
+	entry, watched := c.entry, c.watched
+	c.watched = nil
+	c.mu.Unlock()
+	g.metrics.open.Add(-1)
+	g.metrics.closed(code)
+	g.watchers.replace(c, watched, nil)
+	g.hub.remove(c.number)
+	g.tracker.forget(c)
+	if entry.Connection != "" {
+		g.departures.add(departure{entry: entry, reason: endReason(code)})
+	}
+}
+
+// endReason says how a connection ended, for the log. Who was asked to reconnect is about to come back, and does not go
+// offline meanwhile.
+func endReason(code CloseCode) string {
+	if code == CloseNormal || code == CloseTooBig || code >= CloseNoHello {
+		return reasonClosed
+	}
+	return reasonLost
+}
+
+// Reasons of domain.SessionDisconnected.
+const (
+	reasonClosed = "closed"
+	reasonLost   = "lost"
+)
+
+// Drain takes no new sockets, and asks those that are open to reconnect elsewhere, spread over the given time. It returns
+// when all are closed or the context ends.
+func (g *Gateway) Drain(ctx context.Context, over time.Duration) error {
+	g.draining.Store(true)
+	conns := g.hub.all()
+	steps := max(1, int(over/drainStep))
+	each := (len(conns) + steps - 1) / steps
+	for len(conns) > 0 {
+		n := min(each, len(conns))
+		for _, c := range conns[:n] {
+			c.do(func(s *Session, now time.Time) Step { return s.End(now, CloseDraining) })
+		}
+		if conns = conns[n:]; len(conns) > 0 && !wait(ctx, drainStep) {
+			return ctx.Err()
+		}
+	}
+	for g.Connections() > 0 {
+		if !wait(ctx, drainStep) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+const drainStep = 50 * time.Millisecond
+
+// requestID makes an id under which an internal error is found in the log.
+func requestID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"mpim/domain"
+	"mpim/schema"
+)
+
+// Methods that the session itself knows.
+const (
+	methodHello   = "hello"
+	methodPing    = "ping"
+	methodSync    = "sync"
+	methodRefresh = "session.refresh"
+)
+
+// Receive takes a text frame of the client.
+func (s *Session) Receive(now time.Time, frame []byte) (step Step) {
+	if s.state == closed {
+		return step
+	}
+	s.heard = now
+	requests, isBatch, fault := parseFrame(frame, s.protocol.Limits.Pending)
+	if fault != nil {
+		s.send(&step, Messages, appendError(nil, nil, fault))
+		s.countMalformed(&step, now)
+		return step
+	}
+	b := newBatch(requests, isBatch)
+	bad := false
+	for i := range requests {
+		if !s.handle(&step, now, &requests[i], b) {
+			bad = true
+		}
+	}
+	if bad {
+		s.countMalformed(&step, now)
+	}
+	return step
+}
+
+// ReceiveBinary takes a frame that is no text.
+func (s *Session) ReceiveBinary(now time.Time) (step Step) {
+	if s.state == closed {
+		return step
+	}
+	s.heard = now
+	s.send(&step, Messages, appendError(nil, nil, errNotText))
+	s.countMalformed(&step, now)
+	return step
+}
+
+func newBatch(requests []request, isBatch bool) *batch {
+	if !isBatch {
+		return nil
+	}
+	b := new(batch)
+	for i := range requests {
+		if requests[i].id != nil || requests[i].err != nil {
+			b.left++
+		}
+	}
+	return b
+}
+
+// countMalformed closes a connection that sends too many frames which are no request, or name no method.
+func (s *Session) countMalformed(step *Step, now time.Time) {
+	if s.state == closed {
+		return
+	}
+	minuteAgo := now.Add(-time.Minute)
+	kept := s.malformed[:0]
+	for _, t := range s.malformed {
+		if t.After(minuteAgo) {
+			kept = append(kept, t)
+		}
+	}
+	s.malformed = append(kept, now)
+	if len(s.malformed) >= s.protocol.Limits.Malformed {
+		calls := step.Calls
+		*step = s.close(CloseViolation)
+		step.Calls = calls
+	}
+}
+
+// handle deals with one request. It is false for one that counts as malformed.
+func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
+	switch {
+	case r.err != nil:
+		s.answer(step, b, appendError(nil, r.id, r.err))
+		return false
+	case r.method == methodHello:
+		s.greet(step, r, b)
+		return true
+	case r.method == methodPing:
+		if r.id != nil {
+			s.answer(step, b, appendResult(nil, r.id, pong(now)))
+		}
+		return true
+	}
+	route, ok := s.protocol.Route(s.owner.User, r.method, r.params)
+	if !ok {
+		if r.id != nil {
+			s.answer(step, b, appendError(nil, r.id, &rpcError{
+				number: numberUnknownMethod, code: domain.NotFound, message: "there is no such method",
+			}))
+		}
+		return false
+	}
+	c := &Call{Method: r.method, Params: r.params, id: r.id, batch: b, lane: route.Lane}
+	if refusal := s.admit(c, route); refusal != nil {
+		s.refuse(step, c, refusal)
+		return true
+	}
+	if r.method == methodSync {
+		s.resyncBy = time.Time{}
+	}
+	s.desk.reserve(c)
+	if s.state == greeting {
+		s.early = append(s.early, c)
+	} else {
+		step.Calls = append(step.Calls, s.desk.begin(c, s.protocol.Limits.Running)...)
+	}
+	return true
+}
+
+// admit says why a request cannot be taken in, or nil.
+func (s *Session) admit(c *Call, route Route) *rpcError {
+	switch {
+	case s.state == awaiting && !route.Public:
+		return asRPC(domain.Errorf(domain.Unauthenticated, "say hello first"), "")
+	case s.state == leaving:
+		return asRPC(domain.Errorf(domain.Unavailable, "this connection is closing: connect again"), "")
+	case !s.desk.has(len(c.Params)+len(c.id), s.protocol.Limits):
+		e := domain.Errorf(domain.RateLimited, "too many requests of this connection are unanswered")
+		e.RetryAfter = time.Second
+		return asRPC(e, "")
+	default:
+		return nil
+	}
+}
+
+func (s *Session) greet(step *Step, r *request, b *batch) {
+	var p struct {
+		Token  string `json:"token"`
+		Client string `json:"client"`
+		Resume struct {
+			Connection domain.ConnectionID `json:"connection"`
+		} `json:"resume"`
+	}
+	var refusal error
+	switch {
+	case r.id == nil || b != nil:
+		refusal = domain.Errorf(domain.InvalidArgument, "hello stands alone and has an id: its answer is waited for")
+	case s.state != awaiting:
+		refusal = domain.Errorf(domain.FailedPrecondition, "this connection has said hello already")
+	case len(r.params) > 0 && json.Unmarshal(r.params, &p) != nil:
+		refusal = domain.Errorf(domain.InvalidArgument, "hello takes token, client and resume {connection}")
+	case len(p.Client) > maxClient || len(p.Resume.Connection) > domain.MaxIDBytes:
+		refusal = domain.Errorf(domain.InvalidArgument, "client has at most %d bytes, a connection %d", maxClient, domain.MaxIDBytes)
+	}
+	if refusal != nil {
+		if r.id != nil {
+			s.answer(step, b, appendError(nil, r.id, asRPC(refusal, "")))
+		}
+		return
+	}
+	s.state, s.hello, s.helloBy = greeting, r.id, time.Time{}
+	step.Hello = &Hello{Token: p.Token, Client: p.Client, Resume: p.Resume.Connection}
+}
+
+// maxClient bounds the name that a client gives itself, because it is stored with each connection.
+const maxClient = 128
+
+func pong(now time.Time) []byte {
+	return []byte(`{"server_time":"` + now.UTC().Format(schema.TimeFormat) + `"}`)
+}
+
+// refuse answers a request with an error.
+func (s *Session) refuse(step *Step, c *Call, e *rpcError) {
+	if c.id != nil {
+		s.answer(step, c.batch, appendError(nil, c.id, e))
+	}
+}
+
+// answer sends the answer to one request, or all answers of a batch when this was the last.
+func (s *Session) answer(step *Step, b *batch, frame []byte) {
+	if b == nil {
+		s.send(step, Messages, frame)
+		return
+	}
+	// A frame to the client has a limit too. What does not fit goes ahead in an array of its own; clients match by id.
+	if b.bytes > 0 && b.bytes+len(frame) > s.protocol.Limits.AnswerBytes {
+		s.send(step, Messages, b.flush())
+	}
+	b.answers = append(b.answers, frame)
+	b.bytes += len(frame) + 1
+	if b.left--; b.left == 0 {
+		s.send(step, Messages, b.flush())
+	}
+}
+
+// flush returns the answers so far as one array.
+func (b *batch) flush() []byte {
+	frame := make([]byte, 0, b.bytes+1)
+	for i, answer := range b.answers {
+		if i == 0 {
+			frame = append(frame, '[')
+		} else {
+			frame = append(frame, ',')
+		}
+		frame = append(frame, answer...)
+	}
+	b.answers, b.bytes = nil, 0
+	return append(frame, ']')
+}
+
+func tooLong(limit int) *rpcError {
+	return &rpcError{
+		number: numbers[domain.TooLarge], code: domain.TooLarge,
+		message: "the answer is over " + strconv.Itoa(limit) + " bytes: ask for less",
+	}
+}

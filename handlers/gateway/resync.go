@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// resyncer tells connections that pushes may be missing, spread over time: thousands of clients that sync at once would
+// make it slow for all.
+type resyncer struct {
+	hub    *hub
+	spread time.Duration
+	count  func(n int)
+
+	lost atomic.Int64 // when the last loss was noticed
+	wake chan struct{}
+}
+
+// resyncStep is how often some connections are told.
+const resyncStep = 50 * time.Millisecond
+
+func newResyncer(h *hub, spread time.Duration, count func(int)) *resyncer {
+	return &resyncer{hub: h, spread: spread, count: count, wake: make(chan struct{}, 1)}
+}
+
+// all has every connection told that something was lost before now.
+func (r *resyncer) all(now time.Time) {
+	r.lost.Store(now.UnixNano())
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tells them until the context ends.
+func (r *resyncer) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+			r.round(ctx)
+		}
+	}
+}
+
+// round tells every connection once. A loss that is noticed meanwhile begins another round after this one, which passes
+// over those who were told, or welcomed, after it.
+func (r *resyncer) round(ctx context.Context) {
+	conns := r.hub.all()
+	each := (len(conns) + int(r.spread/resyncStep)) / max(1, int(r.spread/resyncStep))
+	for len(conns) > 0 {
+		n := min(each, len(conns))
+		told := 0
+		for _, c := range conns[:n] {
+			if c.resync(r.lost.Load()) {
+				told++
+			}
+		}
+		r.count(told)
+		if conns = conns[n:]; len(conns) > 0 && !wait(ctx, resyncStep) {
+			return
+		}
+	}
+}
+
+// resync tells the connection to sync, unless it was told or welcomed after the loss.
+func (c *conn) resync(lost int64) (told bool) {
+	c.do(func(s *Session, now time.Time) (step Step) {
+		if c.current > lost {
+			return step
+		}
+		c.current = now.UnixNano()
+		told = true
+		return s.Resync(now)
+	})
+	return told
+}
