@@ -33,7 +33,7 @@ func (id EventID) Time() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	raw, err := crockford.DecodeString("000000" + string(id))
-	if err != nil {
+	if err != nil || raw[3] != 0 {
 		return time.Time{}, false
 	}
 	var ms int64
@@ -41,4 +41,21 @@ func (id EventID) Time() (time.Time, bool) {
 		ms = ms<<8 | int64(b)
 	}
 	return time.UnixMilli(ms).UTC(), true
+}
+
+// Behind returns the id of the event that stands index places behind the one that id names in one commit, of which that
+// is the first. It returns "" for what is no event id.
+func (id EventID) Behind(index int) EventID {
+	at, ok := id.Time()
+	if !ok {
+		return ""
+	}
+	raw, err := crockford.DecodeString("000000" + string(id))
+	if err != nil {
+		return ""
+	}
+	entropy := raw[len(raw)-EventEntropy:]
+	entropy[EventEntropy-2] ^= byte(index >> 8) //nolint:gosec // the low bits are meant
+	entropy[EventEntropy-1] ^= byte(index)      //nolint:gosec // the low bits are meant
+	return NewEventID(at, entropy)
 }

@@ -129,9 +129,9 @@ func ParseWindows(s string) (Windows, error) {
 	}
 	var ws Windows
 	for part := range strings.SplitSeq(s, ",") {
-		from, to, _ := strings.Cut(part, "-")
+		from, to, found := strings.Cut(part, "-")
 		w, err := parseWindow(from, to)
-		if err != nil || len(ws) > 0 && (ws.Open() || w.From <= ws[len(ws)-1].To) {
+		if !found || err != nil || len(ws) > 0 && (ws.Open() || w.From <= ws[len(ws)-1].To) {
 			return nil, fmt.Errorf("%q are no windows", s)
 		}
 		ws = append(ws, w)

@@ -124,16 +124,18 @@ func (s *State) load(field, value string) error {
 
 // Store returns the stored form of a field; present is false where the field is to be deleted.
 func Store(s State, field string) (value string, present bool) {
-	if field == domain.HeaderField {
-		return s.stored(), s.Exists()
+	if field == domain.HeaderField && s.Exists() {
+		return s.stored(), true
 	}
 	if user, ok := strings.CutPrefix(field, memberPrefix); ok {
-		member, found := s.Members[domain.UserID(user)]
-		return member.String(), found
+		if member, found := s.Members[domain.UserID(user)]; found {
+			return member.String(), true
+		}
 	}
 	if user, ok := strings.CutPrefix(field, cursorPrefix); ok {
-		cursors, found := s.Progress[domain.UserID(user)]
-		return cursors.String(), found
+		if cursors, found := s.Progress[domain.UserID(user)]; found {
+			return cursors.String(), true
+		}
 	}
 	return "", false
 }

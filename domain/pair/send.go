@@ -30,11 +30,11 @@ func decideSend(s State, c Send) ([]domain.Fact, error) {
 	return append([]domain.Fact{created}, sent...), nil
 }
 
-// Sent returns where a Send's message stands: its sequence, and its index among the events of its commit. The first
-// sequence of a pair is that of conversation.created, so a commit that begins there has its message right behind.
-func Sent(a domain.Appended) (seq domain.Seq, index int) {
+// Sent returns the sequence and the event id of a Send's message. The first sequence of a pair is that of
+// conversation.created, so a commit that begins there has its message right behind.
+func Sent(a domain.Appended) (domain.Seq, domain.EventID) {
 	if a.Seq == 1 {
-		return 2, 1
+		return 2, a.Event.Behind(1)
 	}
-	return a.Seq, 0
+	return a.Seq, a.Event
 }
