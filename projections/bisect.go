@@ -131,7 +131,7 @@ func (r *run) done(ctx context.Context, step Step) {
 			continue
 		}
 		r.logger.ErrorContext(ctx, "event parked, and with it what follows in the same conversation",
-			slog.String("position", p.Record.Position.String()), slog.String("event", string(p.Record.ID)),
+			slog.String("position", p.Record.String()), slog.String("event", string(p.Record.ID)),
 			slog.String("type", string(p.Record.Type)), slog.String("aggregate", string(p.Key)),
 			slog.String("reason", p.Reason))
 	}

@@ -2,31 +2,261 @@ package history
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
 
 	"mpim/domain"
+	"mpim/projections"
+	"mpim/projections/builds"
+	"mpim/projections/database"
 )
 
 // Queries reads the live build. Its errors are of kind Unavailable where the database is out of reach or has no live build,
 // and otherwise as each method says.
-type Queries struct{}
+type Queries struct{ db *database.DB }
 
-var errLater = errors.New("later")
+// NewQueries returns queries on the database.
+func NewQueries(db *database.DB) *Queries { return &Queries{db: db} }
 
 // Page returns the messages of a range that the viewer may see, in ascending order, as the viewer reads them. An error is
 // of kind InvalidArgument where both ends are given or the limit is out of bounds.
 func (q *Queries) Page(ctx context.Context, id domain.ConversationID, view View, r Range) ([]Message, error) {
-	return nil, errLater
+	switch {
+	case r.Before != 0 && r.After != 0:
+		return nil, domain.Errorf(domain.InvalidArgument, "give before or after, not both")
+	case r.Before < 0 || r.After < 0:
+		return nil, domain.Errorf(domain.InvalidArgument, "before and after are sequences, from 1")
+	case r.Limit < 1 || r.Limit > MaxLimit:
+		return nil, domain.Errorf(domain.InvalidArgument, "limit is 1 to %d", MaxLimit)
+	}
+	spans := spansOf(view.Windows, r)
+	if len(spans) == 0 {
+		return []Message{}, nil
+	}
+	var messages []Message
+	err := q.live(ctx, func(s *store) error {
+		rows, err := s.page(ctx, id, spans, r)
+		if err != nil {
+			return err
+		}
+		messages, err = s.seen(ctx, id, rows, view)
+		return err
+	})
+	return messages, err
 }
 
-// Message returns one message and its later bodies up to the last that the viewer may see, oldest first. An error is of kind
-// NotFound where there is no such message in the viewer's windows.
-func (q *Queries) Message(ctx context.Context, id domain.ConversationID, seq domain.Seq, view View) (Message, []Edit, error) {
-	return Message{}, nil, errLater
+// Message returns one message and its later bodies up to the last that the viewer may see, oldest first. An error is of
+// kind NotFound where there is no such message in the viewer's windows.
+func (q *Queries) Message(
+	ctx context.Context, id domain.ConversationID, seq domain.Seq, view View,
+) (message Message, edits []Edit, err error) {
+	if !view.Windows.Contains(seq) {
+		return Message{}, nil, noMessage(seq)
+	}
+	err = q.live(ctx, func(s *store) error {
+		row, err := s.message(ctx, id, seq)
+		if err != nil {
+			return err
+		}
+		messages, err := s.seen(ctx, id, []*messageRow{row}, view)
+		if err != nil {
+			return err
+		}
+		message, edits = messages[0], []Edit{}
+		if row.EditedSeq == 0 || message.Body == nil {
+			return nil
+		}
+		revisions, err := s.revisions(ctx, id, []*messageRow{row})
+		if err != nil {
+			return err
+		}
+		for _, r := range revisions {
+			if r.Seq != r.Message && visible(view.Windows, seq, domain.Seq(r.Seq)) {
+				edits = append(edits, Edit{Body: r.Body, At: r.At.UTC()})
+			}
+		}
+		return nil
+	})
+	return message, edits, err
 }
 
 // Facts returns what edit, recall, react and reply are decided on. An error is of kind NotFound where the sequence is no
 // message, or one that this projection has not seen yet.
-func (q *Queries) Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (Facts, error) {
-	return Facts{}, errLater
+func (q *Queries) Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (facts Facts, err error) {
+	err = q.live(ctx, func(s *store) error {
+		row, err := s.message(ctx, id, seq)
+		if err != nil {
+			return err
+		}
+		facts = Facts{
+			Sender: domain.UserID(row.Sender), At: row.At.UTC(), Kind: row.Kind,
+			Recalled: !row.RecalledAt.IsZero(), Expired: !row.ExpiredAt.IsZero(), ExpiresAt: utc(row.ExpiresAt),
+		}
+		return nil
+	})
+	return facts, err
+}
+
+// live calls fn with the live build. The build is looked up in the transaction that reads its rows.
+func (q *Queries) live(ctx context.Context, fn func(*store) error) error {
+	err := q.db.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
+		build, err := builds.Live(ctx, tx, Name)
+		if err != nil {
+			return err
+		}
+		return fn(&store{db: q.db, tx: tx, build: builds.Build{Name: Name, Number: build}})
+	})
+	if err != nil && projections.IsOutside(err) {
+		return domain.Wrap(domain.Unavailable, err, "history cannot be read now")
+	}
+	return err
+}
+
+func noMessage(seq domain.Seq) error {
+	return domain.Errorf(domain.NotFound, "there is no message %d in this conversation", seq)
+}
+
+// spansOf returns the parts of the windows that a range covers.
+func spansOf(windows domain.Windows, r Range) []domain.Window {
+	var spans []domain.Window
+	for _, w := range windows {
+		w.From = max(w.From, r.After+1)
+		if r.Before > 0 && (w.To == 0 || w.To >= r.Before) {
+			if w.To = r.Before - 1; w.To == 0 {
+				continue // before the first
+			}
+		}
+		if w.To == 0 || w.From <= w.To {
+			spans = append(spans, w)
+		}
+	}
+	return spans
+}
+
+// visible says whether a change at the sequence at is part of how the message reads in these windows: it is, unless it
+// came after the end of the window that the message lies in.
+func visible(windows domain.Windows, message, at domain.Seq) bool {
+	end := endOf(windows, message)
+	return end == 0 || at <= end
+}
+
+// endOf returns the end of the window that holds the sequence; 0 where that is open.
+func endOf(windows domain.Windows, seq domain.Seq) domain.Seq {
+	for _, w := range windows {
+		if w.Contains(seq) {
+			return w.To
+		}
+	}
+	return 0
+}
+
+// seen returns the rows as the viewer reads them.
+func (s *store) seen(ctx context.Context, id domain.ConversationID, rows []*messageRow, view View) ([]Message, error) {
+	older, err := s.older(ctx, id, rows, view)
+	if err != nil {
+		return nil, err
+	}
+	reactions, err := s.reactions(ctx, id, rows, view)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	messages := make([]Message, len(rows))
+	for i, row := range rows {
+		m := Message{
+			Conversation: id, Seq: domain.Seq(row.Seq), Event: domain.EventID(row.Event), Sender: domain.UserID(row.Sender),
+			At: row.At.UTC(), Kind: row.Kind, Body: row.Body, ClientID: string(row.ClientID), ReplyTo: domain.Seq(row.ReplyTo),
+			ExpiresAt: utc(row.ExpiresAt), EditedAt: utc(row.EditedAt), RecalledAt: utc(row.RecalledAt),
+			Reactions: reactions[row.Seq],
+		}
+		if was, ok := older[row.Seq]; ok {
+			m.Body, m.Kind, m.EditedAt = was.body, was.kind, was.editedAt
+		}
+		// The timer that ends a message may be late; its reader is not.
+		if row.gone() || !row.ExpiresAt.IsZero() && !row.ExpiresAt.After(now) {
+			m.Body, m.Reactions = nil, nil
+		}
+		if len(row.Mentions) > 0 {
+			if err := json.Unmarshal(row.Mentions, &m.Mentions); err != nil {
+				return nil, fmt.Errorf("mentions of message %d of %s: %w", row.Seq, id, err)
+			}
+		}
+		messages[i] = m
+	}
+	return messages, nil
+}
+
+// state is how a message read at some moment.
+type state struct {
+	body     []byte
+	kind     string
+	editedAt time.Time
+}
+
+// older returns, for the messages that were edited after the end of their window, how they read before.
+func (s *store) older(
+	ctx context.Context, id domain.ConversationID, rows []*messageRow, view View,
+) (map[int64]state, error) {
+	var late []*messageRow
+	for _, row := range rows {
+		if row.EditedSeq > 0 && !row.gone() && !visible(view.Windows, domain.Seq(row.Seq), domain.Seq(row.EditedSeq)) {
+			late = append(late, row)
+		}
+	}
+	if len(late) == 0 {
+		return nil, nil
+	}
+	revisions, err := s.revisions(ctx, id, late)
+	if err != nil {
+		return nil, err
+	}
+	older := make(map[int64]state, len(late))
+	for _, r := range revisions { // in order, so the last one that fits stays
+		if !visible(view.Windows, domain.Seq(r.Message), domain.Seq(r.Seq)) {
+			continue
+		}
+		kind, err := kindOf(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("revision %d of message %d of %s: %w", r.Seq, r.Message, id, err)
+		}
+		was := state{body: r.Body, kind: kind}
+		if r.Seq != r.Message {
+			was.editedAt = r.At.UTC()
+		}
+		older[r.Message] = was
+	}
+	return older, nil
+}
+
+// reactions returns the reactions on messages, as of the ends of their windows: in the order in which each emoji came
+// first. The rows are in ascending order, so those of one window stand together.
+func (s *store) reactions(
+	ctx context.Context, id domain.ConversationID, rows []*messageRow, view View,
+) (map[int64][]Reaction, error) {
+	all := make(map[int64][]Reaction)
+	for len(rows) > 0 {
+		end, n := endOf(view.Windows, domain.Seq(rows[0].Seq)), 1
+		for n < len(rows) && endOf(view.Windows, domain.Seq(rows[n].Seq)) == end {
+			n++
+		}
+		counts, err := s.countReactions(ctx, id, rows[0].Seq, rows[n-1].Seq, end, view.User)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range counts {
+			all[c.Message] = append(all[c.Message], Reaction{Emoji: string(c.Emoji), Count: c.Count, Mine: c.Mine})
+		}
+		rows = rows[n:]
+	}
+	return all, nil
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
 }

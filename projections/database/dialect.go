@@ -1,0 +1,90 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/uptrace/bun"
+)
+
+// words are the names of column types in DDL, for MySQL and SQLite.
+var words = map[string][2]string{
+	"id":    {"VARCHAR(40) CHARACTER SET ascii COLLATE ascii_bin", "TEXT"},
+	"name":  {"VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin", "TEXT"},
+	"short": {"VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "TEXT"},
+	"text":  {"MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "TEXT"},
+	"key":   {"VARBINARY(255)", "BLOB"},
+	"bytes": {"MEDIUMBLOB", "BLOB"},
+	"time":  {"DATETIME(6)", "TIMESTAMP"},
+	"flag":  {"TINYINT", "INTEGER"},
+	"table": {"ENGINE=InnoDB", "WITHOUT ROWID"},
+}
+
+var word = regexp.MustCompile(`\{(\w+)\}`)
+
+// DDL puts the words of the database's dialect into a statement that defines a table:
+//
+//	{id}     an identifier, at most 40 ASCII characters     {time}   UTC, microseconds
+//	{name}   a name given in code, at most 64               {flag}   0 or 1
+//	{short}  text of people, at most 255 characters         {bytes}  exact bytes, up to 16 MiB
+//	{text}   text of people, up to 16 MiB                   {key}    exact bytes that are part of a key, at most 255
+//	{table}  stands after the closing parenthesis
+//
+// Each table has a primary key, and its rows lie in the order of it.
+func (d *DB) DDL(statement string) string {
+	column := 1
+	if d.mysql() {
+		column = 0
+	}
+	return word.ReplaceAllStringFunc(statement, func(w string) string {
+		if types, known := words[w[1:len(w)-1]]; known {
+			return types[column]
+		}
+		return w // the server refuses it and shows where
+	})
+}
+
+// Upsert makes an insert overwrite the given columns where a row with the same key is there. Keys are the columns of the
+// primary key.
+func (d *DB) Upsert(q *bun.InsertQuery, keys, columns []string) *bun.InsertQuery {
+	return q.On(d.UpsertClause(keys, columns))
+}
+
+// UpsertClause returns the clause that follows the rows of an INSERT, without its first word ON.
+func (d *DB) UpsertClause(keys, columns []string) string {
+	var b strings.Builder
+	// VALUES() is what MySQL and MariaDB both take; MySQL's row alias is not known to MariaDB.
+	left, right := " = VALUES(", ")"
+	if d.mysql() {
+		b.WriteString("DUPLICATE KEY UPDATE ")
+	} else {
+		b.WriteString("CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET ")
+		left, right = " = excluded.", ""
+	}
+	for i, column := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(column + left + column + right)
+	}
+	return b.String()
+}
+
+// Define runs statements that define tables, with the words of DDL. MySQL commits each by itself, so each must be one that
+// can be run again.
+func (d *DB) Define(ctx context.Context, statements ...string) error {
+	define := func(ctx context.Context, db bun.IDB) error {
+		for _, statement := range statements {
+			if _, err := db.ExecContext(ctx, d.DDL(statement)); err != nil {
+				return fmt.Errorf("define a table: %w", err)
+			}
+		}
+		return nil
+	}
+	if d.mysql() {
+		return d.classify(define(ctx, d.write))
+	}
+	return d.Write(ctx, func(ctx context.Context, tx bun.Tx) error { return define(ctx, tx) })
+}

@@ -1,0 +1,101 @@
+package database
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/mysqldialect"
+)
+
+// The size of the pool and how long a connection may lie idle: less than the server's patience, below.
+const (
+	maxConnections = 32
+	maxIdle        = 16
+	maxIdleTime    = 8 * time.Second
+)
+
+// session is what every connection sets. A lock is waited for no longer than a worker may take to take over.
+var session = map[string]string{
+	"time_zone":                "'+00:00'",
+	"sql_mode":                 "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
+	"wait_timeout":             "15",
+	"innodb_lock_wait_timeout": "10",
+}
+
+// serverDialect is bun's MySQL dialect without its look at the server's version: the same statements go to all of them.
+type serverDialect struct{ *mysqldialect.Dialect }
+
+// Init does nothing.
+func (serverDialect) Init(*sql.DB) {}
+
+func openMySQL(setting string) (*DB, error) {
+	config, err := parseMySQL(setting)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(maxConnections)
+	pool.SetMaxIdleConns(maxIdle)
+	pool.SetConnMaxIdleTime(maxIdleTime)
+	db := bun.NewDB(pool, serverDialect{mysqldialect.New(mysqldialect.WithTimeLocation("UTC"))})
+	place := fmt.Sprintf("mysql://%s/%s", config.Addr, config.DBName)
+	return &DB{write: db, read: db, place: place, name: config.DBName}, nil
+}
+
+func parseMySQL(setting string) (*mysql.Config, error) {
+	const form = "write mysql://user:password@host:port/database, with special characters in the password as %XX"
+	u, err := url.Parse(setting)
+	if err != nil {
+		// The error of url.Parse quotes the setting, password included.
+		return nil, errors.New("the database URL cannot be parsed: " + form)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	if u.Host == "" || name == "" || strings.Contains(name, "/") {
+		return nil, errors.New("the database URL lacks host or database: " + form)
+	}
+	// The driver's own parser takes the options, so that all of them work and a wrong one is named.
+	config, err := mysql.ParseDSN("/?" + u.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("options of the database URL: %w", err)
+	}
+	config.Net, config.DBName = "tcp", name
+	config.Addr = net.JoinHostPort(u.Hostname(), portOr(u, "3306"))
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	config.ParseTime, config.Loc = true, time.UTC
+	config.ClientFoundRows, config.MultiStatements = true, false
+	config.Logger = &mysql.NopLogger{} // what it would print comes back as an error
+	if config.Timeout == 0 {
+		config.Timeout = 5 * time.Second
+	}
+	if config.Params == nil {
+		config.Params = make(map[string]string, len(session))
+	}
+	for variable, value := range session {
+		if _, set := config.Params[variable]; !set {
+			config.Params[variable] = value
+		}
+	}
+	if err := config.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	return config, nil
+}
+
+func portOr(u *url.URL, port string) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return port
+}

@@ -1,0 +1,240 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"mpim/projections/builds"
+	"mpim/projections/database"
+)
+
+// Bounds of one statement: rows, keys looked up, and bytes, which must stay well below the smallest max_allowed_packet in use.
+const (
+	maxRows  = 1000
+	maxKeys  = 200
+	maxBytes = 2 << 20
+)
+
+// store reads and writes the rows of a build in one transaction.
+type store struct {
+	db    *database.DB
+	tx    bun.Tx
+	build builds.Build
+}
+
+// table is what an upsert needs to know.
+type table struct {
+	name          string
+	keys, columns []string
+}
+
+// The columns of each table, but for the key's.
+var (
+	conversationColumns = table{conversationsTable, []string{"conversation"}, []string{
+		"kind", "title", "avatar_url", "announcement", "join_rule", "history_rule", "muted", "created_by", "created_at",
+		"updated_at", "dissolved_at",
+	}}
+	memberColumns = table{membersTable, []string{"conversation", "user_id", "from_seq"}, []string{
+		"from_at", "began", "role", "muted_until", "to_seq", "to_at", "ended",
+	}}
+	messageColumns = table{messagesTable, []string{"conversation", "seq"}, []string{
+		"ordinal", "event", "sender", "at", "kind", "client_id", "reply_to", "mentions", "expires_at", "body", "edited_seq",
+		"edited_at", "recalled_by", "recalled_at", "expired_at",
+	}}
+	revisionColumns = table{revisionsTable, []string{"conversation", "message", "seq"}, []string{"event", "at", "body"}}
+	reactionColumns = table{reactionsTable, []string{"conversation", "message", "user_id", "emoji", "from_seq"}, []string{
+		"from_at", "to_seq", "to_at",
+	}}
+)
+
+// upsert writes rows, which are sorted by key, in as few statements as fit.
+func upsert[R any](ctx context.Context, s *store, t table, rows []*R, weight func(*R) int) error {
+	for len(rows) > 0 {
+		n, size := 0, 0
+		for n < len(rows) && n < maxRows && (n == 0 || size < maxBytes) {
+			size += weight(rows[n])
+			n++
+		}
+		chunk := rows[:n]
+		rows = rows[n:]
+		q := s.tx.NewInsert().Model(&chunk).ModelTableExpr("?", bun.Ident(s.build.Table(t.name)))
+		if _, err := s.db.Upsert(q, t.keys, t.columns).Exec(ctx); err != nil {
+			return fmt.Errorf("write %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// read scans the rows that match any of the conditions into rows.
+func read[R any, K any](
+	ctx context.Context, s *store, name string, keys []K, and string, condition func(K) (string, []any),
+) (rows []*R, err error) {
+	for chunk := range slices.Chunk(keys, maxKeys) {
+		var found []*R
+		err := s.tx.NewSelect().Model(&found).ModelTableExpr("? AS r", bun.Ident(s.build.Table(name))).
+			WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+				for _, key := range chunk {
+					where, args := condition(key)
+					q.WhereOr(where, args...)
+				}
+				return q
+			}).Where(and).Scan(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		rows = append(rows, found...)
+	}
+	return rows, nil
+}
+
+const everything, open = "1 = 1", "r.to_seq IS NULL"
+
+// load reads the rows that the changes need and do not make themselves.
+func (f *fold) load(ctx context.Context, changes []change) error {
+	n := needsOf(changes)
+	conversations, err := read[conversationRow](ctx, f.store, conversationsTable, n.conversations.sorted(strings.Compare), everything,
+		func(id string) (string, []any) { return "r.conversation = ?", []any{id} })
+	if err != nil {
+		return err
+	}
+	for _, row := range conversations {
+		f.conversations[row.Conversation] = row
+	}
+	members, err := read[memberRow](ctx, f.store, membersTable, n.members.sorted(compareMembers), open,
+		func(k memberKey) (string, []any) {
+			return "r.conversation = ? AND r.user_id = ?", []any{k.conversation, k.user}
+		})
+	if err != nil {
+		return err
+	}
+	for _, row := range members {
+		f.members[memberKey{row.Conversation, row.User}] = row
+		f.intervals = append(f.intervals, row)
+	}
+	messages, err := read[messageRow](ctx, f.store, messagesTable, n.messages.sorted(compareNumbered), everything,
+		func(k numberedKey) (string, []any) {
+			return "r.conversation = ? AND r.seq = ?", []any{k.conversation, k.seq}
+		})
+	if err != nil {
+		return err
+	}
+	for _, row := range messages {
+		f.messages[numberedKey{row.Conversation, row.Seq}] = row
+	}
+	reactions, err := read[reactionRow](ctx, f.store, reactionsTable, n.reactions.sorted(compareReactions), open,
+		func(k reactionKey) (string, []any) {
+			return "r.conversation = ? AND r.message = ? AND r.user_id = ? AND r.emoji = ?",
+				[]any{k.conversation, k.seq, k.user, []byte(k.emoji)}
+		})
+	if err != nil {
+		return err
+	}
+	for _, row := range reactions {
+		f.reactions[reactionKey{numberedKey{row.Conversation, row.Message}, row.User, string(row.Emoji)}] = row
+		f.reacted = append(f.reacted, row)
+	}
+	return nil
+}
+
+// write stores what changed.
+func (f *fold) write(ctx context.Context) error {
+	s := f.store
+	// First, because the intervals in memory are newer than what this closes.
+	for _, c := range f.dissolved {
+		_, err := s.tx.NewUpdate().ModelTableExpr("?", bun.Ident(s.build.Table(membersTable))).Model((*memberRow)(nil)).
+			Set("to_seq = ?", c.seq).Set("to_at = ?", c.At.UTC()).Set("ended = ?", string(c.Type)).
+			Where("conversation = ? AND to_seq IS NULL", c.conversation).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("close the windows of %s: %w", c.conversation, err)
+		}
+	}
+	if err := upsert(ctx, s, conversationColumns, f.changedConversations(), func(r *conversationRow) int {
+		return 500 + 2*(len(r.Title)+len(r.AvatarURL)+len(r.Announcement))
+	}); err != nil {
+		return err
+	}
+	if err := upsert(ctx, s, memberColumns, f.changedMembers(), func(*memberRow) int { return 300 }); err != nil {
+		return err
+	}
+	if err := upsert(ctx, s, messageColumns, f.changedMessages(), func(r *messageRow) int {
+		return 500 + 2*(len(r.Body)+len(r.Mentions))
+	}); err != nil {
+		return err
+	}
+	slices.SortFunc(f.revisions, func(a, b *revisionRow) int {
+		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Seq, b.Seq))
+	})
+	if err := upsert(ctx, s, revisionColumns, f.revisions, func(r *revisionRow) int { return 300 + 2*len(r.Body) }); err != nil {
+		return err
+	}
+	if err := upsert(ctx, s, reactionColumns, f.changedReactions(), func(*reactionRow) int { return 400 }); err != nil {
+		return err
+	}
+	return f.writeEmptied(ctx)
+}
+
+// writeEmptied takes the bodies of stored revisions away.
+func (f *fold) writeEmptied(ctx context.Context) error {
+	s := f.store
+	slices.SortFunc(f.emptied, compareNumbered)
+	for chunk := range slices.Chunk(f.emptied, maxKeys) {
+		_, err := s.tx.NewUpdate().ModelTableExpr("?", bun.Ident(s.build.Table(revisionsTable))).Model((*revisionRow)(nil)).
+			Set("body = NULL").WhereGroup(" AND ", func(q *bun.UpdateQuery) *bun.UpdateQuery {
+			for _, key := range chunk {
+				q.WhereOr("conversation = ? AND message = ?", key.conversation, key.seq)
+			}
+			return q
+		}).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("empty revisions: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *fold) changedConversations() []*conversationRow {
+	var rows []*conversationRow
+	for _, row := range f.conversations {
+		if row.changed {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *conversationRow) int { return strings.Compare(a.Conversation, b.Conversation) })
+	return rows
+}
+
+func (f *fold) changedMembers() []*memberRow {
+	rows := slices.DeleteFunc(f.intervals, func(r *memberRow) bool { return !r.changed })
+	slices.SortFunc(rows, func(a, b *memberRow) int {
+		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), strings.Compare(a.User, b.User), cmp.Compare(a.FromSeq, b.FromSeq))
+	})
+	return rows
+}
+
+func (f *fold) changedMessages() []*messageRow {
+	rows := make([]*messageRow, 0, len(f.messages))
+	for _, row := range f.messages {
+		if row.changed {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *messageRow) int {
+		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Seq, b.Seq))
+	})
+	return rows
+}
+
+func (f *fold) changedReactions() []*reactionRow {
+	rows := slices.DeleteFunc(f.reacted, func(r *reactionRow) bool { return !r.changed })
+	slices.SortFunc(rows, func(a, b *reactionRow) int {
+		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Message, b.Message),
+			strings.Compare(a.User, b.User), bytes.Compare(a.Emoji, b.Emoji), cmp.Compare(a.FromSeq, b.FromSeq))
+	})
+	return rows
+}
