@@ -49,10 +49,12 @@ func readString(b []byte) (s, rest []byte, err error) {
 		n, head = int(b[1]), 2
 	case (c == 0xda || c == 0xc5) && len(b) >= 3:
 		n, head = int(binary.BigEndian.Uint16(b[1:])), 3
+	case (c == 0xdb || c == 0xc6) && len(b) >= 5:
+		n, head = int(binary.BigEndian.Uint32(b[1:])), 5
 	default:
 		return nil, nil, errMetadata
 	}
-	if len(b) < head+n {
+	if len(b)-head < n {
 		return nil, nil, errMetadata
 	}
 	return b[head : head+n], b[head+n:], nil

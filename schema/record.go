@@ -126,10 +126,20 @@ func splitPayload(payload []byte) (envelope, bool) {
 		return envelope{}, false
 	}
 	actor, data, ok := bytes.Cut(rest, payloadData)
-	if !ok || len(data) < 3 || data[len(data)-1] != '}' || bytes.ContainsAny(actor, `"\`) {
+	if !ok || len(data) < 3 || data[len(data)-1] != '}' || !plain(actor) {
 		return envelope{}, false
 	}
 	return envelope{At: string(at), Actor: domain.UserID(actor), Data: json.RawMessage(data[:len(data)-1])}, true
+}
+
+// plain says whether text in quotes means itself in JSON.
+func plain(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func encodePayload(at time.Time, actor domain.UserID, data []byte) []byte {

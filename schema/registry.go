@@ -3,6 +3,8 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"mpim/domain"
@@ -86,6 +88,9 @@ func Lookup(name domain.EventType) (version int, ok bool) {
 	t, ok := registry[name]
 	return t.version, ok
 }
+
+// Types returns the names of all event types, in order.
+func Types() []domain.EventType { return slices.Sorted(maps.Keys(registry)) }
 
 // decodeFact raises data to the newest version and decodes it.
 func decodeFact(name domain.EventType, version int, data json.RawMessage) (domain.Fact, error) {
