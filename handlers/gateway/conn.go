@@ -37,8 +37,8 @@ type conn struct {
 	// entry is what was told of the connection when it opened; its id is empty until hello succeeded.
 	entry   schema.Connected
 	watched []domain.UserID
-	// current is when the client was last welcomed or told to sync: losses before that do not concern it.
-	current int64
+	// losses is how many had been noticed when the client was last welcomed or told to sync: they do not concern it.
+	losses int64
 }
 
 // closeTimeout is how long a close may take until the connection is cut.

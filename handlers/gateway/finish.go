@@ -22,7 +22,8 @@ func (s *Session) Welcome(now time.Time, owner Owner, expires time.Time, result 
 	}
 	s.state, s.owner, s.expires = live, owner, expires
 	s.pingAt = now.Add(s.protocol.Limits.Heartbeat)
-	s.send(&step, Messages, appendResult(nil, s.hello, result))
+	// Pushes come after the answer to hello, so it does not wait for the others of its batch.
+	s.answerNow(&step, s.hello.batch, appendResult(nil, s.hello.id, result))
 	held, overheld, early := s.held, s.overheld, s.early
 	s.hello, s.held, s.early, s.heldBytes, s.overheld = nil, nil, nil, 0, false
 	for _, p := range held {
@@ -51,9 +52,9 @@ func (s *Session) Refuse(now time.Time, o Outcome, code CloseCode) (step Step) {
 		return step
 	}
 	s.state, s.helloBy = awaiting, now.Add(s.protocol.Limits.Hello)
-	id, early := s.hello, s.early
+	hello, early := s.hello, s.early
 	s.hello, s.held, s.early, s.heldBytes, s.overheld = nil, nil, nil, 0, false
-	s.send(&step, Messages, appendError(nil, id, asRPC(o.Err, o.RequestID)))
+	s.answerNow(&step, hello.batch, appendError(nil, hello.id, asRPC(o.Err, o.RequestID)))
 	for _, c := range early {
 		s.desk.forget(c)
 		s.refuse(&step, c, asRPC(domain.Errorf(domain.Unauthenticated, "hello failed"), ""))

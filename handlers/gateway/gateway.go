@@ -44,7 +44,7 @@ type Config struct {
 	// ResyncSpread is over how long all connections are told to resync. Default 5 s.
 	ResyncSpread time.Duration
 
-	Auth     Authenticator
+	Gate     Gate
 	Ledger   Ledger
 	Bus      Bus
 	Routes   Routes
@@ -66,7 +66,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.ResyncSpread, 5*time.Second)
 	var missing []string
 	for name, absent := range map[string]bool{
-		"ID": c.ID == "", "Placement": c.Placement.Partitions == 0, "Operations": c.Operations == nil, "Auth": c.Auth == nil,
+		"ID": c.ID == "", "Placement": c.Placement.Partitions == 0, "Operations": c.Operations == nil, "Gate": c.Gate == nil,
 		"Ledger": c.Ledger == nil, "Routes": c.Routes == nil, "Bus": c.Bus == nil, "Channels": c.Channels == nil, "Holders": c.Holders == nil,
 		"Standing": c.Standing == nil, "Logger": c.Logger == nil,
 	} {

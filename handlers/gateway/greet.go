@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mpim/domain"
+	"mpim/handlers/auth"
 	"mpim/schema"
 )
 
@@ -38,12 +39,12 @@ func (g *Gateway) greet(c *conn, hello *Hello) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), g.config.HelloTimeout)
 	defer cancel()
-	login, err := g.authenticate(ctx, c, hello)
+	who, err := g.admit(ctx, c, hello)
 	if err != nil {
 		g.refuse(c, err)
 		return
 	}
-	entry, err := g.connect(ctx, c, login, hello)
+	entry, err := g.connect(ctx, c, who, hello)
 	if err != nil {
 		g.refuse(c, err)
 		return
@@ -56,34 +57,34 @@ func (g *Gateway) greet(c *conn, hello *Hello) {
 	}
 	g.metrics.hello.Observe(time.Since(began).Seconds())
 	c.do(func(s *Session, now time.Time) Step {
-		c.bearer, c.current = "", now.UnixNano()
+		c.bearer, c.losses = "", g.resync.losses.Load()
 		owner := Owner{User: entry.User, Session: entry.Session, Connection: entry.Connection}
-		return s.Welcome(now, owner, login.Expires, result)
+		return s.Welcome(now, owner, who.ExpiresAt, result)
 	})
 	if hello.Resume != "" {
 		g.replace(ctx, entry, hello.Resume)
 	}
 }
 
-func (g *Gateway) authenticate(ctx context.Context, c *conn, hello *Hello) (Login, error) {
+func (g *Gateway) admit(ctx context.Context, c *conn, hello *Hello) (auth.Principal, error) {
 	token := hello.Token
 	if token == "" {
 		token = c.bearer
 	}
 	if token == "" {
-		return Login{}, domain.Errorf(domain.Unauthenticated, "send a token, in hello or in the Authorization header")
+		return auth.Principal{}, domain.Errorf(domain.Unauthenticated, "send a token, in hello or in the Authorization header")
 	}
-	return g.config.Auth.Authenticate(ctx, token)
+	return g.config.Gate.Admit(ctx, token)
 }
 
 // connect makes the connection known, and returns when everyone who pushes knows it.
-func (g *Gateway) connect(ctx context.Context, c *conn, login Login, hello *Hello) (schema.Connected, error) {
-	entry := schema.Connected{User: login.User, Session: login.Session, Gateway: g.config.ID, Client: hello.Client}
-	partition, ok := login.User.Partition()
+func (g *Gateway) connect(ctx context.Context, c *conn, who auth.Principal, hello *Hello) (schema.Connected, error) {
+	entry := schema.Connected{User: who.User, Session: who.Session, Gateway: g.config.ID, Client: hello.Client}
+	partition, ok := who.User.Partition()
 	if !ok {
 		return entry, domain.Errorf(domain.Unauthenticated, "the token names no user")
 	}
-	entry.Connection = newConnectionID(login.User, c.number)
+	entry.Connection = newConnectionID(who.User, c.number)
 	if err := g.config.Ledger.Connect(ctx, entry); err != nil {
 		return entry, err
 	}

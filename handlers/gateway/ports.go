@@ -3,21 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"mpim/domain"
 	"mpim/handlers/api"
+	"mpim/handlers/auth"
 	"mpim/projections/presence"
 	"mpim/schema"
 )
-
-// Login is what a valid token proves.
-type Login struct {
-	User    domain.UserID
-	Session domain.SessionID
-	// Expires is when the token does.
-	Expires time.Time
-}
 
 // Operations are what clients can call.
 type Operations interface {
@@ -56,11 +48,11 @@ func (r Registry) Find(method string) (Operation, bool) {
 	}, true
 }
 
-// Authenticator checks tokens.
-type Authenticator interface {
-	// Authenticate returns whose token it is. The error is of kind Unauthenticated for one that is not valid, not any more,
-	// or of a session that was revoked.
-	Authenticate(ctx context.Context, token string) (Login, error)
+// Gate lets in who has a valid token.
+type Gate interface {
+	// Admit returns whose token it is. An error is of kind Unauthenticated where the token is not valid or its session was
+	// revoked, and PermissionDenied where the account is suspended.
+	Admit(ctx context.Context, token string) (auth.Principal, error)
 }
 
 // Ledger appends the connections that open and end to the log. Both are commands on the account, and do nothing where it

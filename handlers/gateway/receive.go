@@ -153,8 +153,8 @@ func (s *Session) greet(step *Step, r *request, b *batch) {
 	}
 	var refusal error
 	switch {
-	case r.id == nil || b != nil:
-		refusal = domain.Errorf(domain.InvalidArgument, "hello stands alone and has an id: its answer is waited for")
+	case r.id == nil:
+		refusal = domain.Errorf(domain.InvalidArgument, "hello has an id: its answer is waited for")
 	case s.state != awaiting:
 		refusal = domain.Errorf(domain.FailedPrecondition, "this connection has said hello already")
 	case len(r.params) > 0 && json.Unmarshal(r.params, &p) != nil:
@@ -168,7 +168,7 @@ func (s *Session) greet(step *Step, r *request, b *batch) {
 		}
 		return
 	}
-	s.state, s.hello, s.helloBy = greeting, r.id, time.Time{}
+	s.state, s.hello, s.helloBy = greeting, &Call{id: r.id, batch: b}, time.Time{}
 	step.Hello = &Hello{Token: p.Token, Client: p.Client, Resume: p.Resume.Connection}
 }
 
@@ -199,6 +199,14 @@ func (s *Session) answer(step *Step, b *batch, frame []byte) {
 	b.answers = append(b.answers, frame)
 	b.bytes += len(frame) + 1
 	if b.left--; b.left == 0 {
+		s.send(step, Messages, b.flush())
+	}
+}
+
+// answerNow is answer for what others must not be waited for.
+func (s *Session) answerNow(step *Step, b *batch, frame []byte) {
+	s.answer(step, b, frame)
+	if b != nil && len(b.answers) > 0 {
 		s.send(step, Messages, b.flush())
 	}
 }

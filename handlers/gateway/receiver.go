@@ -17,7 +17,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 		err := g.config.Channels.Listen(ctx, []string{channel}, func() {
 			pause = minPause
 			g.metrics.subscribed.Inc()
-			g.resync.all(time.Now())
+			g.resync.all()
 			g.ready.Store(true)
 		}, func(_ string, message []byte) { g.hear(message) })
 		g.ready.Store(false)
@@ -55,7 +55,7 @@ func (g *Gateway) hear(message []byte) {
 	push, err := schema.DecodePush(message)
 	if err != nil {
 		g.logger.Error("message of the gateway's channel cannot be read", slog.Any("error", err))
-		g.resync.all(time.Now())
+		g.resync.all()
 		return
 	}
 	switch push := push.(type) {
@@ -78,14 +78,14 @@ func (g *Gateway) hear(message []byte) {
 			g.missed(-1)
 		}
 		for _, c := range owed {
-			c.resync(time.Now().UnixNano())
+			c.do((*Session).Resync)
 		}
 	}
 }
 
 func (g *Gateway) missed(partition int) {
 	g.logger.Debug("pushes were missed", slog.Int("partition", partition))
-	g.resync.all(time.Now())
+	g.resync.all()
 }
 
 // deliver hands each item to its connections. All of them share the bytes.

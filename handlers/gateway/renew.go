@@ -111,5 +111,5 @@ func (g *Gateway) reviveOne(ctx context.Context, partition int, c *conn) {
 		c.do(func(s *Session, now time.Time) Step { return s.End(now, CloseResync) })
 		return
 	}
-	c.resync(time.Now().UnixNano())
+	c.do((*Session).Resync)
 }

@@ -13,8 +13,8 @@ type resyncer struct {
 	spread time.Duration
 	count  func(n int)
 
-	lost atomic.Int64 // when the last loss was noticed
-	wake chan struct{}
+	losses atomic.Int64 // how often a loss was noticed
+	wake   chan struct{}
 }
 
 // resyncStep is how often some connections are told.
@@ -25,8 +25,8 @@ func newResyncer(h *hub, spread time.Duration, count func(int)) *resyncer {
 }
 
 // all has every connection told that something was lost before now.
-func (r *resyncer) all(now time.Time) {
-	r.lost.Store(now.UnixNano())
+func (r *resyncer) all() {
+	r.losses.Add(1)
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -54,7 +54,7 @@ func (r *resyncer) round(ctx context.Context) {
 		n := min(each, len(conns))
 		told := 0
 		for _, c := range conns[:n] {
-			if c.resync(r.lost.Load()) {
+			if c.resync(r.losses.Load()) {
 				told++
 			}
 		}
@@ -65,13 +65,13 @@ func (r *resyncer) round(ctx context.Context) {
 	}
 }
 
-// resync tells the connection to sync, unless it was told or welcomed after the loss.
-func (c *conn) resync(lost int64) (told bool) {
+// resync tells the connection to sync, unless it was told or welcomed after that many losses.
+func (c *conn) resync(losses int64) (told bool) {
 	c.do(func(s *Session, now time.Time) (step Step) {
-		if c.current > lost {
+		if c.losses >= losses {
 			return step
 		}
-		c.current = now.UnixNano()
+		c.losses = losses
 		told = true
 		return s.Resync(now)
 	})

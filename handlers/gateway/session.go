@@ -22,7 +22,7 @@ type Session struct {
 	// expires is when the token does; pingAt when the next ping is due; heard when the client last gave a sign of life.
 	expires, pingAt, heard time.Time
 
-	hello     []byte // id of the hello that is being worked on
+	hello     *Call // that is being worked on
 	early     []*Call
 	held      []pushed
 	heldBytes int

@@ -18,6 +18,7 @@ import (
 
 	"mpim/domain"
 	"mpim/handlers/api"
+	"mpim/handlers/auth"
 	"mpim/handlers/gateway"
 	"mpim/projections/presence"
 	"mpim/schema"
@@ -43,6 +44,7 @@ type world struct {
 	numbers    map[int]uint64
 	heads      map[int]int64
 	busErr     error
+	listening  chan struct{} // takes one for each subscription that is ready
 }
 
 type ending struct {
@@ -64,7 +66,7 @@ func newWorld() *world {
 	w := &world{
 		operations: make(map[string]gateway.Operation), subscribed: make(map[string]map[*ear]struct{}),
 		folded: make([]schema.StreamID, placement.Partitions), numbers: make(map[int]uint64), heads: make(map[int]int64),
-		expires: time.Now().Add(24 * time.Hour),
+		expires: time.Now().Add(24 * time.Hour), listening: make(chan struct{}, 1000),
 	}
 	for p := range placement.Partitions {
 		w.holders = append(w.holders, gateway.Holder{Partition: p, Token: 1})
@@ -93,18 +95,18 @@ func (w *world) on(method string, op gateway.Operation, call func(ctx context.Co
 	w.operations[method] = op
 }
 
-// Authenticate takes the user's name for its token.
-func (w *world) Authenticate(_ context.Context, token string) (gateway.Login, error) {
+// Admit takes the user's name for its token.
+func (w *world) Admit(_ context.Context, token string) (auth.Principal, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refusal != nil {
-		return gateway.Login{}, w.refusal
+		return auth.Principal{}, w.refusal
 	}
 	if token == "bad" {
-		return gateway.Login{}, domain.Errorf(domain.Unauthenticated, "the token is not valid")
+		return auth.Principal{}, domain.Errorf(domain.Unauthenticated, "the token is not valid")
 	}
 	user := placement.User(token)
-	return gateway.Login{User: user, Session: domain.NewSessionID(user, make([]byte, 12)), Expires: w.expires}, nil
+	return auth.Principal{User: user, Session: domain.NewSessionID(user, make([]byte, 12)), ExpiresAt: w.expires}, nil
 }
 
 func (w *world) Connect(_ context.Context, c schema.Connected) error {
@@ -183,7 +185,7 @@ func (w *world) PushHolders(context.Context) ([]gateway.Holder, error) {
 }
 
 func (w *world) UserSeq(context.Context, domain.UserID) (int64, error) { return 7, nil }
-func (w *world) Epoch() string                                        { return "e1" }
+func (w *world) Epoch() string                                         { return "e1" }
 
 var errBroken = errors.New("the connection broke")
 
@@ -205,6 +207,7 @@ func (w *world) Listen(ctx context.Context, channels []string, ready func(), hea
 		}
 	}()
 	ready()
+	w.listening <- struct{}{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -288,7 +291,7 @@ type server struct {
 func serve(t testing.TB, w *world, id string, change ...func(*gateway.Config)) *server {
 	t.Helper()
 	config := gateway.Config{
-		ID: id, Placement: placement, Operations: w, Auth: w, Ledger: w, Bus: w, Routes: w, Channels: w, Holders: w, Standing: w,
+		ID: id, Placement: placement, Operations: w, Gate: w, Ledger: w, Bus: w, Routes: w, Channels: w, Holders: w, Standing: w,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
@@ -308,6 +311,8 @@ func serve(t testing.TB, w *world, id string, change ...func(*gateway.Config)) *
 		}
 	})
 	running.Go(func() { _ = httpServer.Serve(s.listener) })
+	<-w.listening
+	<-w.listening
 	t.Cleanup(func() {
 		drain, stop := context.WithTimeout(context.Background(), 20*time.Second)
 		defer stop()
