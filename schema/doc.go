@@ -6,7 +6,8 @@
 //
 //	{"at":"2026-01-02T03:04:05.678Z","actor":"u…","data":{…}}
 //
-// and "_watermill_message_uuid" is the event's id.
+// and "_watermill_message_uuid" is the event's id. Data is always the last member of the payload, so that it can be cut
+// out without being parsed.
 //
 // # Design
 //

@@ -98,7 +98,7 @@ func (l *Log[S, C]) append(c C, state S, facts []domain.Fact) ([]domain.Event, e
 		}
 		l.Fields[field] = value
 	}
-	for field := range l.Fields {
+	for _, field := range slices.AppendSeq(l.Rules.Needs(c), maps.Keys(l.Fields)) {
 		if value, present := l.Rules.Store(state, field); present && !written[field] && value != l.Fields[field] {
 			return nil, fmt.Errorf("field %q was changed to %q but not touched", field, value)
 		}
