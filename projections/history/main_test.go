@@ -32,19 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// onEach runs a test on an empty, migrated database of each kind.
-func onEach(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	for name, url := range map[string]func(*testing.T) string{
-		"mariadb":       func(t *testing.T) string { t.Helper(); return server.URL(server.CreateDatabase(t)) },
-		"sqlite":        func(t *testing.T) string { t.Helper(); return "sqlite://" + t.TempDir() + "/mpim.db" },
-		"sqlite memory": func(*testing.T) string { return "sqlite::memory:" },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t, url(t)))
-		})
-	}
+// kinds open an empty, migrated database of each kind.
+var kinds = map[string]func(testing.TB) *database.DB{
+	"mariadb":       func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, server.URL(server.CreateDatabase(tb))) },
+	"sqlite":        func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, "sqlite://"+tb.TempDir()+"/mpim.db") },
+	"sqlite memory": func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, "sqlite::memory:") },
 }
 
 func open(tb testing.TB, url string) *database.DB {
