@@ -79,20 +79,48 @@ func (b *Bus) LogHeads(ctx context.Context, partitions []int) ([]schema.Checkpoi
 	return heads, nil
 }
 
-// FirstAfter returns the id of the first event of a partition's log after the given one, zero where there is none.
-func (b *Bus) FirstAfter(ctx context.Context, partition int, streamID string) (schema.StreamID, error) {
-	start := "-"
+// After returns the id of the first event of a partition's log after the given one, zero where there is none. It is false
+// where the log has older events but not the given one: its end was lost, and it grew again.
+func (b *Bus) After(ctx context.Context, partition int, streamID string) (first schema.StreamID, stands bool, err error) {
+	key := schema.PartitionKey(partition, logName)
+	from, skip := "-", 0
 	if streamID != "" {
-		start = "(" + streamID
+		from, skip = streamID, 1
 	}
-	entries, err := b.client.XRangeN(ctx, schema.PartitionKey(partition, logName), start, "+", 1).Result()
+	var oldest, next *redis.XMessageSliceCmd
+	_, err = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		oldest = p.XRangeN(ctx, key, "-", "+", 1)
+		next = p.XRangeN(ctx, key, from, "+", int64(1+skip))
+		return nil
+	})
 	if err != nil {
-		return schema.StreamID{}, unreachable(err)
+		return first, false, unreachable(err)
 	}
-	if len(entries) == 0 {
-		return schema.StreamID{}, nil
+	entries := next.Val()
+	if skip == 1 {
+		if len(entries) > 0 && entries[0].ID == streamID {
+			entries = entries[1:]
+		} else if stands, err = isTrimmed(oldest.Val(), streamID); err != nil || !stands {
+			return first, false, err
+		}
 	}
-	return schema.ParseStreamID(entries[0].ID)
+	if len(entries) > 0 {
+		first, err = schema.ParseStreamID(entries[0].ID)
+	}
+	return first, true, err
+}
+
+// isTrimmed says whether an entry may be gone because it is older than the oldest.
+func isTrimmed(oldest []redis.XMessage, streamID string) (bool, error) {
+	if len(oldest) == 0 {
+		return false, nil
+	}
+	begin, err := schema.ParseStreamID(oldest[0].ID)
+	if err != nil {
+		return false, err
+	}
+	id, err := schema.ParseStreamID(streamID)
+	return id.Compare(begin) < 0, err
 }
 
 func headOf(partition int, entries []redis.XMessage) (schema.Checkpoint, error) {
