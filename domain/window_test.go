@@ -137,3 +137,12 @@ func TestPendingWindows(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Two futures of the same windows do not write over each other.
+func TestWindowsAreNotShared(t *testing.T) {
+	roomy := append(make(domain.Windows, 0, 8), domain.Window{From: 3, To: 17})
+	one, other := roomy.Opened(20), roomy.Opened(30)
+	if one.String() != "3-17,20-" || other.String() != "3-17,30-" {
+		t.Errorf("got %s and %s", one, other)
+	}
+}

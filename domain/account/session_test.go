@@ -20,6 +20,10 @@ func TestLoginIsRefused(t *testing.T) {
 	nothing.Verified = ""
 	refuse(t, l, nothing, domain.Unauthenticated)
 
+	keyless := newLog()
+	give(t, keyless, account.Register{Stamp: at(0), Username: "ann"})
+	refuse(t, keyless, nothing, domain.Unauthenticated)
+
 	unnamed := login(1, 0)
 	unnamed.DeviceName = "\xff"
 	refuse(t, l, unnamed, domain.InvalidArgument)

@@ -160,10 +160,8 @@ func Needs(c Command) []string {
 // MessageNeeds returns the fields that a command is decided on in groups and pairs alike.
 func MessageNeeds(c MessageCommand) []string {
 	switch c := c.(type) {
-	case SendMessage:
+	case SendMessage, EditMessage, RecallMessage:
 		return []string{domain.HeaderField}
-	case EditMessage, RecallMessage:
-		return []string{domain.HeaderField, domain.SeqField}
 	case MoveReceipt:
 		return []string{domain.HeaderField, domain.SeqField, cursorField(c.Actor)}
 	default:

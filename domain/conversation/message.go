@@ -68,9 +68,6 @@ func (s State) concerns(user domain.UserID, message domain.Seq, facts Facts) err
 	if message < 1 {
 		return domain.Errorf(domain.InvalidArgument, "seq begins at 1")
 	}
-	if message > s.Head {
-		return domain.Errorf(domain.NotFound, "there is no such message")
-	}
 	// Said before whether there is a message, so that nobody learns what lies outside its windows.
 	if !s.Windows(user).Contains(message) {
 		return domain.Errorf(domain.PermissionDenied, "the message lies outside what you may see")

@@ -1,6 +1,7 @@
 package conversation_test
 
 import (
+	"fmt"
 	"testing"
 
 	"mpim/domain"
@@ -50,4 +51,20 @@ func TestReceiptsAreRefused(t *testing.T) {
 		refuse(t, l, c, domain.InvalidArgument)
 	}
 	refuse(t, newLog(), conversation.MoveReceipt{Stamp: by(bob), Session: "s1", Read: 1}, domain.NotFound)
+}
+
+// More sessions than a user has: the one furthest behind is forgotten, but never the one that speaks.
+func TestSessionsAreForgotten(t *testing.T) {
+	var s conversation.State
+	moved := func(session string, seq domain.Seq) {
+		s = conversation.Evolve(s, domain.Event{Actor: bob, Data: &domain.ReceiptMoved{Session: domain.SessionID(session), DeliveredSeq: seq}})
+	}
+	for i := range conversation.MaxSessions {
+		moved(fmt.Sprintf("s%d", i), domain.Seq(100+i))
+	}
+	moved("new", 1)
+	got := s.Progress[bob].Acknowledged
+	if _, kept := got["s0"]; kept || got["new"] != 1 || len(got) != conversation.MaxSessions {
+		t.Errorf("got %v", got)
+	}
 }

@@ -151,12 +151,18 @@ func TestStoredFormsNeverChange(t *testing.T) {
 	}
 }
 
-func TestNobodyWritesToOneself(t *testing.T) {
+func TestWhoCannotBeWrittenTo(t *testing.T) {
 	s := newStory()
-	_, refused, err := s.Give(pair.Send{To: s.User("ann"), Message: conversation.SendMessage{
-		Stamp: s.By("ann"), ClientID: "1", Body: domain.Body{Type: domain.TextBody, Text: "note"}, Limits: limits,
-	}})
-	if err != nil || domain.CodeOf(refused) != domain.InvalidArgument {
-		t.Errorf("got %v, %v", refused, err)
+	for to, want := range map[domain.UserID]domain.Code{
+		s.User("ann"): domain.InvalidArgument,
+		"bob":         domain.NotFound,
+		"":            domain.NotFound,
+	} {
+		events, refused, err := s.Give(pair.Send{To: to, Message: conversation.SendMessage{
+			Stamp: s.By("ann"), ClientID: "1", Body: domain.Body{Type: domain.TextBody, Text: "note"}, Limits: limits,
+		}})
+		if err != nil || domain.CodeOf(refused) != want || len(events) != 0 {
+			t.Errorf("%q: got %v, %v, %v, want %s", to, events, refused, err, want)
+		}
 	}
 }
