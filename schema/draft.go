@@ -86,3 +86,8 @@ func EncodeFact(fact domain.Fact) (json.RawMessage, error) {
 	}
 	return data, nil
 }
+
+// FirstEventID returns the id of the commit's first event.
+func FirstEventID(c domain.Commit) domain.EventID {
+	return domain.NewEventID(c.At, entropyOf(c, 0))
+}

@@ -45,7 +45,7 @@ type appender struct {
 
 // pending is a command that waits for its outcome.
 type pending struct {
-	command encoded
+	command *encoded
 	done    chan struct{}
 	outcome outcome
 	err     error
@@ -80,7 +80,7 @@ func (a *appender) forkedErr() error {
 	return a.forked
 }
 
-func (a *appender) append(ctx context.Context, command encoded) (outcome, error) {
+func (a *appender) append(ctx context.Context, command *encoded) (outcome, error) {
 	if err := a.forkedErr(); err != nil {
 		return outcome{}, err
 	}

@@ -132,11 +132,11 @@ func (l *Log) Append(ctx context.Context, c domain.Commit) (domain.Appended, err
 	if err != nil {
 		return domain.Appended{}, err
 	}
-	outcome, err := l.appenders[command.partition].append(ctx, command)
+	outcome, err := l.appenders[command.partition].append(ctx, &command)
 	if err != nil {
 		return domain.Appended{}, err
 	}
-	return outcome.appended(command.partition, c)
+	return outcome.appended(&command, c)
 }
 
 // Saw tells that somebody has seen the partition at seq. An append to a Redis that has less is refused.
@@ -216,23 +216,7 @@ func (l *Log) Head(ctx context.Context, partition int) (int64, error) {
 
 // Heads returns the last sequence of every partition, by its number.
 func (l *Log) Heads(ctx context.Context) ([]int64, error) {
-	heads := make([]int64, l.config.Identity.Partitions)
-	replies := make([]*redis.StringCmd, len(heads))
-	_, err := l.config.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for partition := range heads {
-			replies[partition] = p.HGet(ctx, schema.PartitionKey(partition, metaName), "seq")
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	for partition, reply := range replies {
-		if heads[partition], err = reply.Int64(); err != nil {
-			return nil, fmt.Errorf("counter of partition %d: %w", partition, err)
-		}
-	}
-	return heads, nil
+	return Reader{Client: l.config.Client, Partitions: l.config.Identity.Partitions}.Heads(ctx)
 }
 
 // watchMemory refuses appends while the server is nearly full, so that reads, leases and the archiver go on.
@@ -263,17 +247,19 @@ type keptRequest struct {
 	content string
 }
 
-// decodeRequest reads 6 bytes of sequence, 6 of time and 8 of content hash.
+// decodeRequest reads 6 bytes of time, 8 of content hash and the sequence in digits.
 func decodeRequest(kept string) (keptRequest, error) {
-	if len(kept) != 20 {
-		return keptRequest{}, fmt.Errorf("a kept request has %d bytes, want 20", len(kept))
+	if len(kept) <= requestHead {
+		return keptRequest{}, fmt.Errorf("a kept request has %d bytes, want more than %d", len(kept), requestHead)
 	}
-	six := func(s string) int64 {
-		var b [8]byte
-		copy(b[2:], s)
-		return int64(binary.BigEndian.Uint64(b[:])) //nolint:gosec // 48 bits
+	seq, err := strconv.ParseInt(kept[requestHead:], 10, 64)
+	if err != nil {
+		return keptRequest{}, fmt.Errorf("a kept request: %w", err)
 	}
-	return keptRequest{seq: six(kept[:6]), at: time.UnixMilli(six(kept[6:12])).UTC(), content: kept[12:]}, nil
+	var ms [8]byte
+	copy(ms[2:], kept[:6])
+	at := int64(binary.BigEndian.Uint64(ms[:])) //nolint:gosec // 48 bits
+	return keptRequest{seq: seq, at: time.UnixMilli(at).UTC(), content: kept[6:requestHead]}, nil
 }
 
 func unreachable(err error) error {

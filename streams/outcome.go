@@ -47,7 +47,7 @@ func parseOutcome(word string) (outcome, error) {
 	default:
 		return o, bad
 	}
-	numbers := strings.Fields(word[1:])
+	numbers := strings.Split(word[1:], " ")
 	if len(numbers) != 3 {
 		return o, bad
 	}
@@ -62,15 +62,15 @@ func parseOutcome(word string) (outcome, error) {
 }
 
 // appended turns the outcome into what Append returns.
-func (o outcome) appended(partition int, c domain.Commit) (domain.Appended, error) {
+func (o outcome) appended(command *encoded, c domain.Commit) (domain.Appended, error) {
 	result := domain.Appended{
-		Position: domain.Position{Partition: partition, Seq: o.partitionSeq},
+		Position: domain.Position{Partition: command.partition, Seq: o.partitionSeq},
 		Seq:      domain.Seq(o.seq),
 	}
 	switch o.kind {
 	case 'o':
 		result.Ordinal, result.At = o.third, c.At
-		result.Event = schema.FirstEventID(c)
+		result.Event = command.event
 		return result, nil
 	case 'd':
 		result.At, result.Duplicate = time.UnixMilli(o.third).UTC(), true

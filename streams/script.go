@@ -44,11 +44,20 @@ func (s *runScript) prepare(ctx context.Context, client redis.Scripter) error {
 }
 
 // eval runs the script. Where the server does not know it, the caller decides whether to prepare it anew.
-func (s *runScript) eval(ctx context.Context, client redis.Scripter, keys []string, args []any) (string, error) {
+func (s *runScript) eval(ctx context.Context, client processor, keys, args []any) (string, error) {
 	s.mu.Lock()
 	sha := s.sha
 	s.mu.Unlock()
-	return client.EvalSha(ctx, sha, keys, args...).Text()
+	// Not EvalSha, which copies every key and argument once more.
+	all := append(make([]any, 0, 3+len(keys)+len(args)), "evalsha", sha, len(keys))
+	cmd := redis.NewCmd(ctx, append(append(all, keys...), args...)...)
+	cmd.SetFirstKeyPos(3)
+	_ = client.Process(ctx, cmd) // the command keeps its error
+	return cmd.Text()
+}
+
+type processor interface {
+	Process(ctx context.Context, cmd redis.Cmder) error
 }
 
 // isNoScript says whether the server does not know the script.

@@ -4,28 +4,36 @@
 -- KEYS[2] {p}:meta            id, epoch, complete, seq (the partition sequence)
 -- KEYS[3] {p}:appender:<name> the last batch number of this appender and its result
 -- KEYS[4] {p}:due             timers: name, due time in milliseconds
--- KEYS[5…] {p}:agg:<id> and {p}:idem:<n>, each once; commands name them by their index
+-- KEYS[5…] for each command in turn: {p}:agg:<id> and, where it has a request, {p}:idem:<n>
 --
 -- ARGV[1] log id   ARGV[2] epoch   ARGV[3] batch number   ARGV[4] highest partition sequence that was seen
--- ARGV[5] how long the result is kept, in milliseconds    ARGV[6] number of commands, then for each:
---   aggregate's index in KEYS
---   index of the idempotency sub-hash in KEYS, 0 for none; where it is not 0: field, content hash, time (6 bytes)
---   number of guards, then field and value of each ('' means absent)
---   '1' where the command raises the version, else '0'
---   number of fields set, then name and value of each; number of fields deleted, then the name of each
---   number of timers, then name and time of each; number of timers cancelled, then the name of each
---   name of the timer that fires, or ''
---   number of events, then of each: id, metadata without sequences, kind ('0' no sequence, '1' sequence, '2' message), payload
+-- ARGV[5] how long the result is kept, in milliseconds    ARGV[6…] for each command in turn, its form and what that announces:
+--
+-- The usual command has a request, one guard, which is on the version, and one event. Its form is the event's kind alone:
+--   kind, version ('' for none), request field, request value, id, metadata, payload
+-- Any other command begins with a form of two-byte big-endian counts, followed by the kind of each event:
+--   form = requests (0 or 1), raises the version (0 or 1), takes sequences (0 or 1), holds pending sequences (0 or 1), timers
+--          that fire (0 or 1), guards, fields set, fields deleted, timers, cancelled timers, events; kinds
+--   request field and value; field and value of each guard ('' means absent); name and value of each field set; name of each
+--   field deleted; name and time of each timer; name of each cancelled timer; name of the timer that fires;
+--   id, metadata and payload of each event
+--
+-- A kind is '0' for an event without sequence, '1' with one, '2' for a message. Metadata lacks the sequences. A request value
+-- is 6 bytes of time and 8 of content hash; the sequence of its first event is kept behind them.
 --
 -- Returns one word a command, separated by ';':
---   o <partition seq> <seq> <ordinal>  appended    d <partition seq> <seq> <time in ms>  appended before
---   c  same request, other content     s  what it was decided on has changed             g  the timer is gone
+--   o<partition seq> <seq> <ordinal>  appended    d<partition seq> <seq> <time in ms>  appended before
+--   c  same request, other content    s  what it was decided on has changed            g  the timer is gone
 -- Errors: FORKED (Redis has less than was seen), FENCED (an older batch than the last), NOLOG (not this log).
+--
+-- It runs for every message, so it makes few calls (a write that tells whether it wrote needs no read), few tables and
+-- few strings, and keeps numbers as the text they are stored as: formatting one costs as much as reading a hash.
 
-local function integer(n) return string.format('%.0f', n) end
+local KEYS, ARGV, call = KEYS, ARGV, redis.call
+local byte, format = string.byte, string.format
 
 -- fence
-local meta = redis.call('HMGET', KEYS[2], 'id', 'epoch', 'complete', 'seq')
+local meta = call('HMGET', KEYS[2], 'id', 'epoch', 'complete', 'seq')
 if meta[1] ~= ARGV[1] then
   return redis.error_reply('NOLOG holds log ' .. tostring(meta[1] or 'none'))
 end
@@ -33,203 +41,203 @@ if meta[2] ~= ARGV[2] or meta[3] ~= '1' then
   return redis.error_reply('NOLOG is at epoch ' .. tostring(meta[2]) .. ', complete ' .. tostring(meta[3]))
 end
 local number = tonumber(ARGV[3])
-local kept = redis.call('GET', KEYS[3])
+local kept = call('GET', KEYS[3])
 if kept then
   local bar = string.find(kept, '|', 1, true)
   local last = tonumber(string.sub(kept, 1, bar - 1))
   if number == last then
-    redis.call('PEXPIRE', KEYS[3], ARGV[5])
+    call('PEXPIRE', KEYS[3], ARGV[5])
     return string.sub(kept, bar + 1)
   elseif number < last then
-    return redis.error_reply('FENCED last batch ' .. integer(last))
+    return redis.error_reply('FENCED last batch ' .. format('%.0f', last))
   elseif number > last + 1 then
-    return redis.error_reply('FORKED last batch ' .. integer(last))
+    return redis.error_reply('FORKED last batch ' .. format('%.0f', last))
   end
 elseif number ~= 1 then
-  return redis.error_reply('FORKED no batch ' .. integer(number - 1))
+  return redis.error_reply('FORKED no batch ' .. format('%.0f', number - 1))
 end
 
 -- fork check
 local pseq = tonumber(meta[4] or '0')
 if pseq < tonumber(ARGV[4]) then
-  return redis.error_reply('FORKED at ' .. integer(pseq))
+  return redis.error_reply('FORKED at ' .. format('%.0f', pseq))
 end
+local before, pseqtext = pseq, format('%.0f', pseq)
 
-local at = 6
-local function nextarg()
-  at = at + 1
-  return ARGV[at]
-end
-local function nextlist(width)
-  local list = {}
-  local n = tonumber(nextarg()) * width
-  for i = 1, n do list[i] = ARGV[at + i] end
-  at = at + n
-  return list
-end
-
--- Aggregates are read at first use and written once, at the end.
-local aggregates = {}
-local function aggregate(index, guards)
-  local a = aggregates[index]
-  if not a then
-    a = { fields = {}, sets = {}, dels = {} }
-    aggregates[index] = a
-  end
-  local wanted = {}
-  if not a.seq then wanted = { 'seq', 'ord', 'v' } end
-  for i = 1, #guards, 2 do
-    local name = guards[i]
-    if a.fields[name] == nil and (a.seq or name ~= 'v') then wanted[#wanted + 1] = name end
-  end
-  if #wanted > 0 then
-    local values = redis.call('HMGET', KEYS[index], unpack(wanted))
-    for i = 1, #wanted do a.fields[wanted[i]] = values[i] or '' end
-  end
-  if not a.seq then
-    a.seq = tonumber(a.fields.seq) or 0
-    a.ord = tonumber(a.fields.ord) or 0
-  end
+-- An aggregate is the reply to its HMGET, read at first use and written once, at the end. False stands for an absent field.
+-- NUMBERED and RAISED say what is to be written; FIELDS, SETS and DELETES are there where other fields matter.
+local VERSION, SEQ, ORDINAL, KEY, NUMBERED, RAISED, FIELDS, SETS, DELETES = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local aggregates, known = {}, {}
+local function read(key)
+  local a = call('HMGET', key, 'v', 'seq', 'ord')
+  a[KEY] = key
+  known[key] = a
+  aggregates[#aggregates + 1] = a
   return a
 end
 
-local function setfield(a, name, value)
-  a.fields[name] = value
-  a.sets[name] = value
-  a.dels[name] = nil
-end
+-- MessagePack strings: the names, and the heads of numbers by their length.
+local PARTITION_SEQ, SEQUENCE, ORDINALS = '\173partition_seq', '\163seq', '\167ordinal'
+local HEAD = { '\161', '\162', '\163', '\164', '\165', '\166', '\167', '\168', '\169', '\170', '\171', '\172', '\173', '\174', '\175', '\176' }
 
--- Six big-endian bytes, so a sequence of a conversation has room for 2^48.
-local function pack(n)
-  local bytes = {}
-  for i = 6, 1, -1 do
-    bytes[i] = string.char(n % 256)
-    n = math.floor(n / 256)
+-- Appends one event. A seq is given where it takes one.
+local function add(a, kind, seq, id, metadata, payload)
+  pseq = pseq + 1
+  pseqtext = format('%.0f', pseq)
+  if seq then
+    local ordinal = a[ORDINAL] or '0'
+    if kind == '2' then ordinal = format('%.0f', ordinal + 1) end
+    a[SEQ], a[ORDINAL], a[NUMBERED] = seq, ordinal, true
+    metadata = metadata .. PARTITION_SEQ .. HEAD[#pseqtext] .. pseqtext ..
+      SEQUENCE .. HEAD[#seq] .. seq .. ORDINALS .. HEAD[#ordinal] .. ordinal
+  else
+    metadata = metadata .. PARTITION_SEQ .. HEAD[#pseqtext] .. pseqtext
   end
-  return table.concat(bytes)
-end
-local function unpack6(s, from)
-  local n = 0
-  for i = from, from + 5 do n = n * 256 + string.byte(s, i) end
-  return n
+  call('XADD', KEYS[1], '*', '_watermill_message_uuid', id, 'metadata', metadata, 'payload', payload)
 end
 
--- A MessagePack string of fewer than 32 bytes.
-local function short(s) return string.char(160 + #s) .. s end
+-- What became of a request that is known.
+local function again(first, value)
+  if string.sub(first, 7, 14) ~= string.sub(value, 7, 14) then return 'c' end
+  local time = 0
+  for i = 1, 6 do time = time * 256 + byte(first, i) end
+  return 'd' .. pseqtext .. ' ' .. string.sub(first, 15) .. ' ' .. format('%.0f', time)
+end
 
-local function guarded(a, guards)
-  for i = 1, #guards, 2 do
-    if a.fields[guards[i]] ~= guards[i + 1] then return false end
+local keyat, at = 4, 5
+
+local function usual(kind)
+  local idem = KEYS[keyat + 2]
+  local a = known[KEYS[keyat + 1]] or read(KEYS[keyat + 1])
+  keyat = keyat + 2
+  local version, field, value = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local id, metadata, payload = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
+  at = at + 7
+
+  if (a[VERSION] or '') ~= version then
+    local first = call('HGET', idem, field)
+    return first and again(first, value) or 's'
+  end
+  local seq = kind ~= '0' and format('%.0f', (a[SEQ] or 0) + 1)
+  if call('HSETNX', idem, field, value .. (seq or '0')) == 0 then
+    return again(call('HGET', idem, field), value)
+  end
+  add(a, kind, seq, id, metadata, payload)
+  return 'o' .. pseqtext .. ' ' .. (seq or '0') .. ' ' .. (a[ORDINAL] or '0')
+end
+
+-- Says whether the guards in ARGV[from] and after hold. Fields that are not known yet are read in one call.
+local function guarded(a, from, n)
+  local fields = a[FIELDS]
+  if not fields then
+    fields = {}
+    a[FIELDS] = fields
+  end
+  local wanted
+  for i = from, from + 2 * n - 2, 2 do
+    local name = ARGV[i]
+    if name ~= 'v' and fields[name] == nil then
+      wanted = wanted or {}
+      wanted[#wanted + 1] = name
+    end
+  end
+  if wanted then
+    local values = call('HMGET', a[KEY], unpack(wanted))
+    for i = 1, #wanted do fields[wanted[i]] = values[i] or '' end
+  end
+  for i = from, from + 2 * n - 2, 2 do
+    local name, value = ARGV[i]
+    if name == 'v' then value = a[VERSION] or '' else value = fields[name] end
+    if value ~= ARGV[i + 1] then return false end
   end
   return true
 end
 
-local function appendevents(a)
-  local seqs, firstseq = {}, 0
-  for i = 1, tonumber(nextarg()) do
-    local id, metadata, kind, payload = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    at = at + 4
-    pseq = pseq + 1
-    metadata = metadata .. short('partition_seq') .. short(integer(pseq))
-    if kind ~= '0' then
-      a.seq = a.seq + 1
-      if kind == '2' then a.ord = a.ord + 1 end
-      a.numbered = true
-      if firstseq == 0 then firstseq = a.seq end
-      metadata = metadata .. short('seq') .. short(integer(a.seq)) .. short('ordinal') .. short(integer(a.ord))
-    end
-    seqs[i] = integer(a.seq)
-    redis.call('XADD', KEYS[1], '*', '_watermill_message_uuid', id, 'metadata', metadata, 'payload', payload)
-  end
-  return seqs, firstseq
-end
-
-local function skipevents()
-  local n = tonumber(nextarg())
-  at = at + 4 * n
-end
-
-local function due(timers, cancels, fires)
-  for i = 1, #timers, 2 do redis.call('ZADD', KEYS[4], timers[i + 1], timers[i]) end
-  for i = 1, #cancels do redis.call('ZREM', KEYS[4], cancels[i]) end
-  if fires ~= '' then redis.call('ZREM', KEYS[4], fires) end
-end
-
-local function changestate(a, raises, sets, dels, seqs)
-  for i = 1, #sets, 2 do
-    local value = sets[i + 1]
-    if string.find(value, '\1', 1, true) then
+-- Notes which fields of an aggregate change. Of seqs, which are there where a value holds pending sequences, the nth is what
+-- the nth event left the aggregate's sequence at.
+local function change(a, set, sets, delete, deletes, seqs)
+  local fields, setting, deleting = a[FIELDS] or {}, a[SETS] or {}, a[DELETES] or {}
+  a[FIELDS], a[SETS], a[DELETES] = fields, setting, deleting
+  for i = set, set + 2 * sets - 2, 2 do
+    local name, value = ARGV[i], ARGV[i + 1]
+    if seqs then
       value = string.gsub(value, '\1(%d+)\1', function(n) return seqs[tonumber(n)] end)
     end
-    setfield(a, sets[i], value)
+    fields[name], setting[name], deleting[name] = value, value, nil
   end
-  for i = 1, #dels do
-    a.fields[dels[i]] = ''
-    a.sets[dels[i]] = nil
-    a.dels[dels[i]] = true
-  end
-  if raises == '1' then
-    setfield(a, 'v', integer((tonumber(a.fields.v) or 0) + 1))
+  for i = delete, delete + deletes - 1 do
+    local name = ARGV[i]
+    fields[name], setting[name], deleting[name] = '', nil, true
   end
 end
 
-local function command()
-  local index = tonumber(nextarg())
-  local idem, field, content, time = tonumber(nextarg()), '', '', ''
-  if idem > 0 then field, content, time = nextarg(), nextarg(), nextarg() end
-  local guards = nextlist(2)
-  local raises = nextarg()
-  local sets, dels, timers, cancels = nextlist(2), nextlist(1), nextlist(2), nextlist(1)
-  local fires = nextarg()
+local function any(form)
+  local _, requests, _, raises, _, numbered, _, pending, _, fires, g1, g2, s1, s2, d1, d2, t1, t2, c1, c2, e1, e2 = byte(form, 1, 22)
+  local request = at + 2
+  local guard, guards = request + 2 * requests, g1 * 256 + g2
+  local set, sets = guard + 2 * guards, s1 * 256 + s2
+  local delete, deletes = set + 2 * sets, d1 * 256 + d2
+  local timer, timers = delete + deletes, t1 * 256 + t2
+  local cancel, cancels = timer + 2 * timers, c1 * 256 + c2
+  local fire = cancel + cancels
+  local event, events = fire + fires, e1 * 256 + e2
+  at = event + 3 * events - 1
+  local key, idem = KEYS[keyat + 1], requests == 1 and KEYS[keyat + 2]
+  keyat = keyat + 1 + requests
 
-  if idem > 0 then
-    local first = redis.call('HGET', KEYS[idem], field)
-    if first then
-      skipevents()
-      if string.sub(first, 13) ~= content then return 'c' end
-      return 'd ' .. integer(pseq) .. ' ' .. integer(unpack6(first, 1)) .. ' ' .. integer(unpack6(first, 7))
+  local first = idem and call('HGET', idem, ARGV[request])
+  if first then return again(first, ARGV[request + 1]) end
+  local a = known[key] or read(key)
+  if guards > 0 and not guarded(a, guard, guards) then return 's' end
+  if fires == 1 and not call('ZSCORE', KEYS[4], ARGV[fire]) then return 'g' end
+
+  local firstseq = numbered == 1 and format('%.0f', (a[SEQ] or 0) + 1) or '0'
+  if idem then call('HSET', idem, ARGV[request], ARGV[request + 1] .. firstseq) end
+  local seqs = pending == 1 and {}
+  for i = 1, events do
+    local kind = string.sub(form, 22 + i, 22 + i)
+    local seq = kind ~= '0' and format('%.0f', (a[SEQ] or 0) + 1)
+    add(a, kind, seq, ARGV[event], ARGV[event + 1], ARGV[event + 2])
+    event = event + 3
+    if seqs then seqs[i] = a[SEQ] or '0' end
+  end
+  if sets > 0 or deletes > 0 then change(a, set, sets, delete, deletes, seqs) end
+  if raises == 1 then
+    a[VERSION], a[RAISED] = format('%.0f', (a[VERSION] or 0) + 1), true
+  end
+  for i = timer, timer + 2 * timers - 2, 2 do call('ZADD', KEYS[4], ARGV[i + 1], ARGV[i]) end
+  for i = cancel, cancel + cancels + fires - 1 do call('ZREM', KEYS[4], ARGV[i]) end
+  return 'o' .. pseqtext .. ' ' .. firstseq .. ' ' .. (a[ORDINAL] or '0')
+end
+
+local results, n, last = {}, 0, #ARGV
+while at < last do
+  local form = ARGV[at + 1]
+  n = n + 1
+  if #form == 1 then results[n] = usual(form) else results[n] = any(form) end
+end
+
+for i = 1, #aggregates do
+  local a = aggregates[i]
+  local key = a[KEY]
+  if a[NUMBERED] then call('HSET', key, 'seq', a[SEQ], 'ord', a[ORDINAL]) end
+  if a[RAISED] then call('HSET', key, 'v', a[VERSION]) end
+  if a[SETS] then
+    local list, length = {}, 0
+    for name, value in pairs(a[SETS]) do
+      list[length + 1], list[length + 2] = name, value
+      length = length + 2
+      if length == 1000 then
+        call('HSET', key, unpack(list))
+        list, length = {}, 0
+      end
     end
+    if length > 0 then call('HSET', key, unpack(list)) end
+    for name in pairs(a[DELETES]) do call('HDEL', key, name) end
   end
-  local a = aggregate(index, guards)
-  if not guarded(a, guards) then
-    skipevents()
-    return 's'
-  end
-  if fires ~= '' and not redis.call('ZSCORE', KEYS[4], fires) then
-    skipevents()
-    return 'g'
-  end
-
-  local seqs, firstseq = appendevents(a)
-  if idem > 0 then redis.call('HSET', KEYS[idem], field, pack(firstseq) .. time .. content) end
-  changestate(a, raises, sets, dels, seqs)
-  due(timers, cancels, fires)
-  return 'o ' .. integer(pseq) .. ' ' .. integer(firstseq) .. ' ' .. integer(a.ord)
 end
-
-local results = {}
-local before = pseq
-for i = 1, tonumber(ARGV[6]) do results[i] = command() end
-
-for index, a in pairs(aggregates) do
-  if a.numbered then
-    a.sets.seq = integer(a.seq)
-    a.sets.ord = integer(a.ord)
-  end
-  local pairlist = {}
-  for name, value in pairs(a.sets) do
-    pairlist[#pairlist + 1] = name
-    pairlist[#pairlist + 1] = value
-    if #pairlist >= 1000 then
-      redis.call('HSET', KEYS[index], unpack(pairlist))
-      pairlist = {}
-    end
-  end
-  if #pairlist > 0 then redis.call('HSET', KEYS[index], unpack(pairlist)) end
-  for name in pairs(a.dels) do redis.call('HDEL', KEYS[index], name) end
-end
-if pseq > before then redis.call('HSET', KEYS[2], 'seq', integer(pseq)) end
+if pseq > before then call('HSET', KEYS[2], 'seq', pseqtext) end
 
 local result = table.concat(results, ';')
-redis.call('SET', KEYS[3], ARGV[3] .. '|' .. result, 'PX', ARGV[5])
+call('SET', KEYS[3], ARGV[3] .. '|' .. result, 'PX', ARGV[5])
 return result
