@@ -32,6 +32,7 @@ type conn struct {
 	timer   *time.Timer
 	armed   time.Time
 	writing bool
+	pinging bool      // a ping is to be written
 	code    CloseCode // what to close with when the writer is done
 	gone    bool      // the reader has ended
 	// entry is what was told of the connection when it opened; its id is empty until hello succeeded.
@@ -41,8 +42,12 @@ type conn struct {
 	losses int64
 }
 
-// closeTimeout is how long a close may take until the connection is cut.
-const closeTimeout = 5 * time.Second
+const (
+	// closeTimeout is how long what is still to be written may take before a close cuts the connection.
+	closeTimeout = 5 * time.Second
+	// slowTimeout is that of a slow client, which is to learn the reason when it reads again.
+	slowTimeout = 30 * time.Second
+)
 
 // do takes a step of the session and carries out what it asks for.
 func (c *conn) do(step func(s *Session, now time.Time) Step) {
@@ -70,19 +75,27 @@ func (c *conn) push(class Class, frame []byte) {
 
 // settle decides, under the lock, who writes and who closes. It returns true where a writer is to be started.
 func (c *conn) settle(todo *Step) bool {
+	c.pinging = c.pinging || todo.Ping
 	if todo.Close != closeNotRequested {
 		c.code = todo.Close
 		if c.writing {
 			// The writer closes when it is done, or when it was stuck for too long.
-			_ = c.link.SetWriteDeadline(time.Now().Add(closeTimeout))
+			_ = c.link.SetWriteDeadline(time.Now().Add(patience(todo.Close)))
 			return false
 		}
 	}
-	if c.writing || !todo.Write && todo.Close == closeNotRequested {
+	if c.writing || !todo.Write && !todo.Ping && todo.Close == closeNotRequested {
 		return false
 	}
 	c.writing = true
 	return true
+}
+
+func patience(code CloseCode) time.Duration {
+	if code == CloseSlow {
+		return slowTimeout
+	}
+	return closeTimeout
 }
 
 func (c *conn) carryOut(todo Step, write bool) {
@@ -97,9 +110,6 @@ func (c *conn) carryOut(todo Step, write bool) {
 	}
 	for _, call := range todo.Calls {
 		go c.call(call)
-	}
-	if todo.Ping {
-		go c.ping()
 	}
 }
 
@@ -125,15 +135,15 @@ func (c *conn) tick() {
 	})
 }
 
-// read takes frames in until the socket ends, and then clears up.
+// read takes one frame in, or clears up where the socket has ended. What follows is read by a new goroutine: this one's
+// stack has grown while it handled the frame, and would stay that large for as long as the connection is idle.
 func (c *conn) read() {
-	defer c.end()
-	for {
-		if err := c.readFrame(); err != nil {
-			c.ended(err)
-			return
-		}
+	defer c.rescue()
+	if err := c.readFrame(); err != nil {
+		c.ended(err)
+		return
 	}
+	go c.read()
 }
 
 var frameBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -190,8 +200,8 @@ func (c *conn) ended(err error) {
 	_ = c.socket.Close(websocket.StatusProtocolError, "")
 }
 
-// end keeps a mistake in one connection's handling from ending the process.
-func (c *conn) end() {
+// rescue keeps a mistake in one connection's handling from ending the process.
+func (c *conn) rescue() {
 	if cause := recover(); cause != nil {
 		c.gateway.logger.Error("connection panicked", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
 		c.ended(io.ErrUnexpectedEOF)
@@ -200,51 +210,61 @@ func (c *conn) end() {
 
 // write writes what is queued, and closes the socket where that was asked for.
 func (c *conn) write() {
-	frames := make([][]byte, 0, keptFrames)
-	for {
-		c.mu.Lock()
-		frames = c.session.Take(frames[:0], gatherBuffer)
-		if len(frames) == 0 {
-			c.writing = false
-			code := c.code
-			gone := c.gone
-			c.mu.Unlock()
-			if code != closeNotRequested && !gone {
-				_ = c.socket.Close(websocket.StatusCode(code), reasons[code])
-			}
-			return
-		}
-		c.mu.Unlock()
-		if err := c.writeFrames(frames); err != nil {
+	var b writeBatch
+	for c.next(&b) {
+		if err := c.writeBatch(&b); err != nil {
 			// The reader notices, and clears up. Nobody writes any more: c.writing stays set.
 			_ = c.socket.CloseNow()
 			return
 		}
-		c.gateway.metrics.framesOut.Add(float64(len(frames)))
-		clear(frames)
+		c.gateway.metrics.framesOut.Add(float64(len(b.frames)))
+		clear(b.frames)
+	}
+	if b.code != closeNotRequested {
+		_ = c.socket.Close(websocket.StatusCode(b.code), reasons[b.code])
 	}
 }
 
-// writeFrames writes frames with as few system calls as they allow.
-func (c *conn) writeFrames(frames [][]byte) error {
-	if len(frames) > 1 {
-		c.link.gather()
+// writeBatch is what is written at once.
+type writeBatch struct {
+	ping   bool
+	frames [][]byte
+	code   CloseCode
+}
+
+// next takes what is to be written next. It is false where nothing is: then the writer ends, after it has closed with the
+// code, if there is one.
+func (c *conn) next(b *writeBatch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b.ping, c.pinging = c.pinging, false
+	b.frames = c.session.Take(b.frames[:0], gatherBuffer)
+	if b.ping || len(b.frames) > 0 {
+		return true
 	}
-	var err error
-	for _, frame := range frames {
-		if err = c.socket.Write(context.Background(), websocket.MessageText, frame); err != nil {
+	c.writing = false
+	if !c.gone {
+		b.code = c.code
+	}
+	return false
+}
+
+// pingFrame is a ping as of RFC 6455, section 5.5.2. The library would keep a goroutine to wait for its pong; here any
+// sign of life counts, see link.lastHeard. It goes between two frames of the library: data frames are written here alone,
+// and its control frames fit writeBuffer, so that each is one write.
+var pingFrame = []byte{0x89, 0x00}
+
+// writeBatch writes frames with as few system calls as they allow.
+func (c *conn) writeBatch(b *writeBatch) (err error) {
+	c.link.gather()
+	if b.ping {
+		_, err = c.link.Write(pingFrame)
+	}
+	for _, frame := range b.frames {
+		if err != nil {
 			break
 		}
+		err = c.socket.Write(context.Background(), websocket.MessageText, frame)
 	}
-	if len(frames) > 1 {
-		err = errors.Join(err, c.link.flush())
-	}
-	return err
-}
-
-// ping sends a ping. The answer shows in link.lastHeard, like anything else the client sends.
-func (c *conn) ping() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = c.socket.Ping(ctx)
+	return errors.Join(err, c.link.flush())
 }

@@ -230,6 +230,7 @@ func (s *Session) End(now time.Time, code CloseCode) Step {
 // Abandon says that the socket is gone: nothing counts any more.
 func (s *Session) Abandon() {
 	s.state = closed
+	s.queue.clear()
 	s.release()
 }
 
