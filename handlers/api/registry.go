@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -112,17 +113,24 @@ func (r *Registry) Lookup(method string) (*Operation, bool) {
 func (r *Registry) Operations() []*Operation { return slices.Clone(r.all) }
 
 // define completes an operation with its typed function.
-func define[In, Out any](o Operation, run func(context.Context, Caller, In) (Out, error)) *Operation {
-	o.Input, o.Output = reflect.TypeFor[In](), reflect.TypeFor[Out]()
-	if o.Status == 0 {
-		o.Status = 200
+func define[In, Out any](o *Operations, op Operation, run func(context.Context, Caller, In) (Out, error)) *Operation {
+	op.Input, op.Output = reflect.TypeFor[In](), reflect.TypeFor[Out]()
+	if op.Status == 0 {
+		op.Status = http.StatusOK
 	}
-	o.call = func(ctx context.Context, caller Caller, params json.RawMessage) (any, error) {
+	op.call = func(ctx context.Context, caller Caller, params json.RawMessage) (any, error) {
+		if err := o.admitted(op.Limit, caller); err != nil {
+			return nil, err
+		}
 		var in In
 		if err := decode(params, &in); err != nil {
 			return nil, err
 		}
-		return run(ctx, caller, in)
+		out, err := run(ctx, caller, in)
+		if err != nil {
+			return nil, settled(err)
+		}
+		return out, nil
 	}
-	return &o
+	return &op
 }

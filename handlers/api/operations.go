@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"mpim/domain"
+	"mpim/domain/conversation"
+	"mpim/handlers/auth"
+	"mpim/handlers/command"
+	"mpim/projections/history"
+	"mpim/projections/inbox"
+	"mpim/projections/members"
+	"mpim/projections/presence"
+	"mpim/projections/recent"
+	"mpim/schema"
+)
+
+// Names of the projections that reads wait for.
+const (
+	membersProjection  = "members"
+	inboxProjection    = "inbox"
+	recentProjection   = "recent"
+	historyProjection  = "history"
+	presenceProjection = "presence"
+)
+
+// Log is the log as operations need it beside their commands.
+type Log interface {
+	command.Store
+	// Heads returns the last sequence of every partition.
+	Heads(ctx context.Context) ([]int64, error)
+}
+
+// What operations ask of the projections; the Queries of the package that an interface is called after implement it.
+type (
+	// Members says who is in which conversation.
+	Members interface {
+		Conversations(ctx context.Context, user domain.UserID) ([]members.Membership, error)
+		List(ctx context.Context, id domain.ConversationID, after domain.UserID, limit int) ([]members.Member, error)
+		UserSeq(ctx context.Context, user domain.UserID) (int64, error)
+	}
+	// Inbox says how conversations look to one user.
+	Inbox interface {
+		Entries(ctx context.Context, user domain.UserID, session domain.SessionID, ids []domain.ConversationID) ([]inbox.Entry, error)
+		Cursors(ctx context.Context, id domain.ConversationID, users []domain.UserID) ([]inbox.Cursor, error)
+		// Delivered keeps an acknowledgement that is no event.
+		Delivered(ctx context.Context, id domain.ConversationID, user domain.UserID, session domain.SessionID, seq domain.Seq) error
+	}
+	// Recent has the last events of conversations.
+	Recent interface {
+		Ranges(ctx context.Context, ranges []recent.Range) ([]recent.Events, error)
+		Get(ctx context.Context, id domain.ConversationID, seq domain.Seq) (recent.Facts, bool, error)
+	}
+	// History has every message.
+	History interface {
+		Page(ctx context.Context, id domain.ConversationID, view history.View, r history.Range) ([]history.Message, error)
+		Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (history.Facts, error)
+		// Ordinal returns how many messages the conversation has up to seq.
+		Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error)
+	}
+	// Presence says who is online.
+	Presence interface {
+		Get(ctx context.Context, users []domain.UserID) ([]presence.Presence, error)
+	}
+	// Choices keeps what users choose to be seen as.
+	Choices interface {
+		Set(ctx context.Context, user domain.UserID, status presence.Status, text string) error
+	}
+	// Waiter waits until a projection has passed positions; an error is of kind Unavailable when that takes too long.
+	Waiter interface {
+		Wait(ctx context.Context, projection string, positions ...domain.Position) error
+	}
+	// Typing tells members that somebody types.
+	Typing interface {
+		Typing(ctx context.Context, partition int, entry schema.Typing) error
+	}
+	// Attempts counts, across all gateways, what may be done only a few times.
+	Attempts interface {
+		// Take takes one of limit attempts in the window that began with the first of them. Where none is left, it
+		// returns how long until the window ends; otherwise 0.
+		Take(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error)
+		// Return gives one back.
+		Return(ctx context.Context, key string) error
+	}
+)
+
+// Config is what operations work with. All members without a default are required.
+type Config struct {
+	Log       Log
+	Placement domain.Placement
+	// Durability is what an answer of message.send proves: "appended", "replicated" or "fsynced".
+	Durability string
+	// Epoch returns the log's epoch as clients see it.
+	Epoch func() string
+
+	Tokens    *auth.Tokens
+	Passwords *auth.Passwords
+	Attempts  Attempts
+
+	Members  Members
+	Inbox    Inbox
+	Recent   Recent
+	History  History
+	Presence Presence
+	Choices  Choices
+	Waiter   Waiter
+	Typing   Typing
+
+	// Limits bound messages and groups. Default: conversation.DefaultLimits.
+	Limits conversation.Limits
+	// Rates bound how often things are done; the zero value does not. See DefaultRates.
+	Rates Rates
+	// Now tells the time. Default: time.Now.
+	Now func() time.Time
+}
+
+// Operations are the operations of the client protocol.
+type Operations struct {
+	Config
+	sends, receipts *buckets
+}
+
+// New returns operations. It starts nothing.
+func New(config Config) (*Operations, error) {
+	for name, missing := range map[string]bool{
+		"Log": config.Log == nil, "Placement": config.Placement.Partitions == 0, "Durability": config.Durability == "",
+		"Epoch": config.Epoch == nil, "Tokens": config.Tokens == nil, "Passwords": config.Passwords == nil,
+		"Attempts": config.Attempts == nil, "Members": config.Members == nil, "Inbox": config.Inbox == nil,
+		"Recent": config.Recent == nil, "History": config.History == nil, "Presence": config.Presence == nil,
+		"Choices": config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("api: Config.%s is missing", name)
+		}
+	}
+	if config.Limits == (conversation.Limits{}) {
+		config.Limits = conversation.DefaultLimits()
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	return &Operations{
+		Config:   config,
+		sends:    newBuckets(config.Rates.SendPerSecond, config.Rates.SendBurst),
+		receipts: newBuckets(config.Rates.ReceiptPerSecond, config.Rates.ReceiptBurst),
+	}, nil
+}
+
+// stamp is who and when of a command that begins now.
+func (o *Operations) stamp(caller Caller) domain.Stamp { return domain.NewStamp(caller.User, o.Now()) }
+
+// entropy is what a command draws its ids from.
+func entropy() []byte {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails, as crypto/rand says
+	return b
+}
+
+// settled makes an error that only says that time is up one that the client can act on.
+func settled(err error) error {
+	if _, ok := errors.AsType[*domain.Error](err); ok || err == nil {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return domain.Wrap(domain.Unavailable, err, "the request took too long: try again")
+	}
+	return err
+}

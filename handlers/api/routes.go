@@ -1,0 +1,118 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+)
+
+// Registry returns all operations, ready to be called.
+func (o *Operations) Registry() *Registry {
+	return NewRegistry(slices.Concat(o.aboutUsers(), o.aboutConversations(), o.aboutMessages())...)
+}
+
+// aboutUsers returns the operations on accounts, sessions and presence.
+func (o *Operations) aboutUsers() []*Operation {
+	return []*Operation{
+		define(o, Operation{
+			Method: "account.register", Verb: http.MethodPost, Path: "/v1/accounts", Status: http.StatusCreated,
+			Summary: "Register an account.", Public: true, Changes: true, Limit: RegisterLimit,
+		}, o.register),
+		define(o, Operation{
+			Method: "session.create", Verb: http.MethodPost, Path: "/v1/sessions", Status: http.StatusCreated,
+			Summary: "Log in.", Public: true, Changes: true, Limit: LoginLimit,
+		}, o.login),
+		define(o, Operation{
+			Method: "session.refresh", Verb: http.MethodPost, Path: "/v1/sessions/refresh",
+			Summary: "Trade a refresh token for new tokens.", Public: true, Changes: true,
+		}, o.refresh),
+		define(o, Operation{
+			Method: "session.list", Verb: http.MethodGet, Path: "/v1/sessions", Summary: "List the caller's sessions.",
+		}, o.sessions),
+		define(o, Operation{
+			Method: "session.revoke", Verb: http.MethodDelete, Path: "/v1/sessions/{session}",
+			Summary: "End a session; its sockets close.", Changes: true,
+		}, o.revoke),
+		define(o, Operation{
+			Method: "account.get", Verb: http.MethodGet, Path: "/v1/me", Summary: "Get the caller's account.",
+		}, o.accountGet),
+		define(o, Operation{
+			Method: "user.get", Verb: http.MethodGet, Path: "/v1/users/{user}", Summary: "Get a user, by id or by @name.",
+		}, o.userGet),
+		define(o, Operation{
+			Method: "presence.get", Verb: http.MethodGet, Path: "/v1/presence", Summary: "Ask who is online.",
+		}, o.presenceGet),
+		define(o, Operation{
+			Method: "presence.set", Verb: http.MethodPut, Path: "/v1/me/presence", Summary: "Choose what others see.", Changes: true,
+		}, o.presenceSet),
+	}
+}
+
+const (
+	oneConversation = "/v1/conversations/{conversation}"
+	oneGroup        = "/v1/groups/{conversation}"
+)
+
+// aboutConversations returns the operations on conversations and who is in them.
+func (o *Operations) aboutConversations() []*Operation {
+	return []*Operation{
+		define(o, Operation{
+			Method: "group.create", Verb: http.MethodPost, Path: "/v1/groups", Status: http.StatusCreated,
+			Summary: "Create a group.", Changes: true,
+		}, o.groupCreate),
+		define(o, Operation{
+			Method: "group.add", Verb: http.MethodPost, Path: oneGroup + "/members", Summary: "Add members to a group.", Changes: true,
+		}, o.groupAdd),
+		define(o, Operation{
+			Method: "group.remove", Verb: http.MethodDelete, Path: oneGroup + "/members/{user}",
+			Summary: "Remove a member from a group.", Changes: true,
+		}, o.groupRemove),
+		define(o, Operation{
+			Method: "group.leave", Verb: http.MethodPost, Path: oneGroup + "/leave", Summary: "Leave a group.", Changes: true,
+		}, o.groupLeave),
+		define(o, Operation{
+			Method: "group.members", Verb: http.MethodGet, Path: oneGroup + "/members", Summary: "List the members of a group.",
+		}, o.groupMembers),
+		define(o, Operation{
+			Method: "conversation.list", Verb: http.MethodGet, Path: "/v1/conversations", Summary: "List the caller's conversations: the inbox.",
+		}, o.conversationList),
+		define(o, Operation{
+			Method: "conversation.get", Verb: http.MethodGet, Path: oneConversation, Summary: "Get one conversation.",
+		}, o.conversationGet),
+		define(o, Operation{
+			Method: "sync", Verb: http.MethodPost, Path: "/v1/sync", Summary: "Catch up with what was missed.",
+		}, o.sync),
+	}
+}
+
+// aboutMessages returns the operations on messages and what is said of them.
+func (o *Operations) aboutMessages() []*Operation {
+	return []*Operation{
+		define(o, Operation{
+			Method: "message.send", Verb: http.MethodPost, Path: "/v1/messages", Status: http.StatusCreated,
+			Summary: "Send a message.", Changes: true, Limit: SendLimit,
+		}, o.send),
+		define(o, Operation{
+			Method: "message.edit", Verb: http.MethodPatch, Path: oneConversation + "/messages/{seq}", Summary: "Edit a message.", Changes: true,
+		}, o.edit),
+		define(o, Operation{
+			Method: "message.recall", Verb: http.MethodDelete, Path: oneConversation + "/messages/{seq}", Summary: "Take a message back.", Changes: true,
+		}, o.recall),
+		define(o, Operation{
+			Method: "message.history", Verb: http.MethodGet, Path: oneConversation + "/messages",
+			Summary: "Page through messages as they stand, in ascending order.",
+		}, o.history),
+		define(o, Operation{
+			Method: "receipt.move", Verb: http.MethodPost, Path: oneConversation + "/receipts", Limit: ReceiptLimit,
+			Summary: "Say how far messages were delivered and read.", Changes: true,
+		}, o.receipt),
+		define(o, Operation{
+			Method: "receipt.delivered", Summary: "Say how far messages were delivered.", Changes: true, Limit: ReceiptLimit,
+		}, o.delivered),
+		define(o, Operation{
+			Method: "receipt.read", Summary: "Say how far messages were read.", Changes: true, Limit: ReceiptLimit,
+		}, o.read),
+		define(o, Operation{
+			Method: "typing.set", Summary: "Tell the other members that one types.", SocketOnly: true,
+		}, o.typing),
+	}
+}
