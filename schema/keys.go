@@ -22,8 +22,8 @@ const Slots = 16384
 
 // partitionTags spreads the partitions over the ring by the van der Corput sequence, which is even for any count: the
 // slots of the first 16 are 1,024 apart, so 1, 3 or 6 masters get as many as any other to within one.
-var partitionTags = sync.OnceValue(func() [domain.MaxPartitions]string {
-	var tags [domain.MaxPartitions]string
+var partitionTags = sync.OnceValue(func() []string {
+	tags := make([]string, domain.MaxPartitions)
 	const width = Slots / domain.MaxPartitions
 	for n := range tags {
 		low := int(bits.Reverse8(uint8(n))) * width
