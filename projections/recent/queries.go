@@ -2,19 +2,17 @@ package recent
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
+	"mpim/schema"
 )
-
-var errLater = errors.New("later")
-
-// Size is how many events of a conversation are kept at most.
-const Size = 1024
 
 // Queries reads recent events. Its errors are of kind Unavailable where Redis is out of reach.
 type Queries struct{ client redis.UniversalClient }
@@ -34,38 +32,12 @@ type Events struct {
 	Conversation domain.ConversationID
 	// Events are those above the Range's After that are at hand, in order and without a gap between them.
 	Events []Event
-	// Whole says that the event at After+1 is at hand, or that there is none yet as far as this projection knows. Where it
-	// is false, events are missing here: older than those kept.
+	// Whole says that nothing between the Range's After and the first of Events is missing. Where it is false, older
+	// events were asked for than are kept. It is false as well where nothing is at hand: compare After with the head that
+	// mpim/projections/inbox knows before asking.
 	Whole bool
 	// Head is the highest sequence at hand; 0 where nothing is.
 	Head domain.Seq
-}
-
-// Event is one event of a conversation.
-type Event struct {
-	Seq domain.Seq
-	// Ordinal is how many messages the conversation had with this event.
-	Ordinal int64
-	// Gone says that the event is a message, or an edit of one, that was recalled or has expired: its body is null.
-	Gone bool
-
-	id   domain.ConversationID
-	text string
-}
-
-// JSON returns the event object of the client protocol, as it was encoded when it was stored.
-func (e Event) JSON() json.RawMessage { return nil }
-
-// Header returns what the event object says, without its data.
-func (e Event) Header() (Header, error) { return Header{}, errLater }
-
-// Header is an event object of the client protocol with its data left raw.
-type Header struct {
-	Event domain.EventID   `json:"event"`
-	Type  domain.EventType `json:"type"`
-	At    time.Time        `json:"at"`
-	Actor domain.UserID    `json:"actor"`
-	Data  json.RawMessage  `json:"data"`
 }
 
 // Facts are what never changes about an event, and whether it was taken back: what edit, recall, react and reply are
@@ -75,7 +47,7 @@ type Facts struct {
 	Type   domain.EventType
 	Sender domain.UserID
 	At     time.Time
-	// Kind is the type of the body, for messages.
+	// Kind is the type of the body, for messages that are not gone.
 	Kind string
 	// Gone says that the message was recalled or has expired.
 	Gone bool
@@ -85,13 +57,140 @@ type Facts struct {
 
 // Since returns the events of one conversation above after.
 func (q *Queries) Since(ctx context.Context, id domain.ConversationID, after domain.Seq, limit int) (Events, error) {
-	return Events{}, errLater
+	all, err := q.Ranges(ctx, []Range{{Conversation: id, After: after, Limit: limit}})
+	if err != nil {
+		return Events{}, err
+	}
+	return all[0], nil
 }
 
-// Ranges answers several ranges in one round trip, in their order.
-func (q *Queries) Ranges(ctx context.Context, ranges []Range) ([]Events, error) { return nil, errLater }
+// Ranges answers several ranges in one round trip, in their order. An error is of kind NotFound where an id is none.
+func (q *Queries) Ranges(ctx context.Context, ranges []Range) ([]Events, error) {
+	keys := make([]keyRange, len(ranges))
+	for i, r := range ranges {
+		partition, ok := r.Conversation.Partition()
+		if !ok {
+			return nil, domain.Errorf(domain.NotFound, "there is no such conversation")
+		}
+		keys[i] = keyRange{schema.PartitionKey(partition, "recent:"+string(r.Conversation)), r.After, r.Limit}
+	}
+	replies, err := readRanges(ctx, q.client, keys)
+	if err != nil {
+		return nil, domain.Wrap(domain.Unavailable, err, "recent events cannot be read now")
+	}
+	all := make([]Events, len(ranges))
+	for i, reply := range replies {
+		all[i] = Events{
+			Conversation: ranges[i].Conversation, Events: make([]Event, len(reply.elements)),
+			Whole: reply.last > 0 && ranges[i].After+1 >= reply.first, Head: reply.last,
+		}
+		for n, element := range reply.elements {
+			if all[i].Events[n], err = parseElement(ranges[i].Conversation, element); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
 
 // Get returns the facts of the event at seq. It is false where that event is not at hand: too old, or not there yet.
 func (q *Queries) Get(ctx context.Context, id domain.ConversationID, seq domain.Seq) (Facts, bool, error) {
-	return Facts{}, false, errLater
+	if seq < 1 {
+		return Facts{}, false, nil
+	}
+	found, err := q.Since(ctx, id, seq-1, 1)
+	if err != nil || len(found.Events) == 0 || found.Events[0].Seq != seq {
+		return Facts{}, false, err
+	}
+	e := found.Events[0]
+	h, err := e.Header()
+	if err != nil {
+		return Facts{}, false, err
+	}
+	facts := Facts{Seq: seq, Type: h.Type, Sender: h.Actor, At: h.At, Gone: e.Gone, Ordinal: e.Ordinal}
+	if h.Type == domain.TypeMessageSent && !e.Gone {
+		var data struct {
+			Body domain.Body `json:"body"`
+		}
+		if err := json.Unmarshal(h.Data, &data); err != nil {
+			return Facts{}, false, fmt.Errorf("recent event %d of %s is damaged: %w", seq, id, err)
+		}
+		facts.Kind = data.Body.Type
+	}
+	return facts, true, nil
+}
+
+//go:embed range.lua
+var rangeLua string
+
+var rangeScript = redis.NewScript(rangeLua)
+
+// keyRange is a Range of a key.
+type keyRange struct {
+	key   string
+	after domain.Seq
+	limit int
+}
+
+// rangeReply is what range.lua answers.
+type rangeReply struct {
+	first, last domain.Seq
+	elements    []string
+}
+
+// readRanges reads several keys in one round trip, two where a server does not know the script.
+func readRanges(ctx context.Context, client redis.UniversalClient, ranges []keyRange) ([]rangeReply, error) {
+	commands := make([]*redis.Cmd, len(ranges))
+	read := func() error {
+		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, r := range ranges {
+				commands[i] = p.EvalSha(ctx, rangeScript.Hash(), []string{r.key}, int64(r.after), r.limit)
+			}
+			return nil
+		})
+		return err
+	}
+	err := read()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err = rangeScript.Load(ctx, client).Err(); err == nil {
+			err = read()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	replies := make([]rangeReply, len(ranges))
+	for i, command := range commands {
+		if replies[i], err = parseReply(command); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
+}
+
+var errReply = errors.New("the answer of range.lua is not understood")
+
+func parseReply(command *redis.Cmd) (reply rangeReply, err error) {
+	values, err := command.Slice()
+	if err != nil {
+		return reply, err
+	}
+	if len(values) != 3 {
+		return reply, errReply
+	}
+	first, okFirst := values[0].(int64)
+	last, okLast := values[1].(int64)
+	elements, okElements := values[2].([]any)
+	if !okFirst || !okLast || !okElements {
+		return reply, errReply
+	}
+	reply = rangeReply{domain.Seq(first), domain.Seq(last), make([]string, len(elements))}
+	for i, element := range elements {
+		text, ok := element.(string)
+		if !ok {
+			return reply, errReply
+		}
+		reply.elements[i] = text
+	}
+	return reply, nil
 }

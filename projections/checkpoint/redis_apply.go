@@ -1,0 +1,189 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"mpim/projections"
+	"mpim/schema"
+)
+
+// Bounds of one call of the script, which holds up all of Redis while it runs.
+const (
+	maxRecords = 512
+	maxBytes   = 1 << 20
+)
+
+// guardedInFlight is how many guarded hashes are written in one pipeline.
+const guardedInFlight = 512
+
+// Fold turns records into writes. It may read what it needs first: where somebody else writes the partition's keys
+// meanwhile, what it comes to is not used. Errors of Redis are wrapped by Outside; any other is the events' fault.
+type Fold func(ctx context.Context, records []*schema.Record, w *Writes) error
+
+// Apply does a step as projections.Projection says, by folding it into writes. A step that is too much for one call of
+// the script is done in pieces, each with its own move of the checkpoint.
+func (c *Redis) Apply(ctx context.Context, step projections.Step, fold Fold) error {
+	for {
+		piece := firstPiece(step)
+		stands, err := c.applyPiece(ctx, piece, fold)
+		switch {
+		case err != nil:
+			return err
+		case stands >= step.To:
+			return nil
+		case stands < piece.From:
+			return projections.ErrDeposed
+		}
+		step = after(step, stands)
+	}
+}
+
+// applyPiece does one piece and returns where the checkpoint stands then: at the piece's end, or elsewhere if it was done
+// before, or if the checkpoint was moved by somebody who is not deposed.
+func (c *Redis) applyPiece(ctx context.Context, piece projections.Step, fold Fold) (int64, error) {
+	w := newWrites(piece.Partition, c.checkpointKey(piece.Partition))
+	if len(piece.Records) > 0 {
+		if err := fold(ctx, piece.Records, w); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.putAside(w, piece); err != nil {
+		return 0, err
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	if err := c.writeGuarded(ctx, piece.Partition, w.guarded); err != nil {
+		return 0, err
+	}
+	return c.commit(ctx, piece, w)
+}
+
+func (c *Redis) commit(ctx context.Context, piece projections.Step, w *Writes) (int64, error) {
+	args := make([]any, 0, 6+len(w.args))
+	args = append(args, piece.From-1, piece.Token, piece.To, piece.StreamID, unixMilli(piece.At), time.Now().UnixMilli())
+	args = append(args, w.args...)
+	reply, err := stepScript.Run(ctx, c.config.Client, w.keys, args...).Text()
+	if err != nil {
+		return 0, Outside(fmt.Errorf("apply: %w", err))
+	}
+	if reply == "" {
+		return piece.To, nil
+	}
+	seq, token, _ := strings.Cut(reply, " ")
+	if token != strconv.FormatInt(piece.Token, 10) {
+		return 0, projections.ErrDeposed
+	}
+	stands, err := strconv.ParseInt(seq, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("apply: the checkpoint is damaged: %w", err)
+	}
+	return stands, nil
+}
+
+func unixMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// writeGuarded writes the hashes outside of the partition, each with a call of its own.
+func (c *Redis) writeGuarded(ctx context.Context, partition int, all []*Guarded) error {
+	field := GuardField(partition)
+	for len(all) > 0 {
+		n := min(len(all), guardedInFlight)
+		if err := c.writeSome(ctx, field, all[:n]); err != nil {
+			return Outside(fmt.Errorf("write outside of the partition: %w", err))
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+func (c *Redis) writeSome(ctx context.Context, field string, some []*Guarded) error {
+	write := func() error {
+		_, err := c.config.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, g := range some {
+				p.EvalSha(ctx, guardedScript.Hash(), g.keys, g.call(field)...)
+			}
+			return nil
+		})
+		return err
+	}
+	err := write()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		// A server that was restarted, or a master that was added. Those that were written are not harmed by a second time.
+		if err = guardedScript.Load(ctx, c.config.Client).Err(); err == nil {
+			err = write()
+		}
+	}
+	return err
+}
+
+func (g *Guarded) call(field string) []any {
+	args := make([]any, 0, 2+len(g.args))
+	return append(append(args, field, g.ttl.Milliseconds()), g.args...)
+}
+
+// firstPiece returns as much of the beginning of a step as one call takes.
+func firstPiece(step projections.Step) projections.Step {
+	to := min(step.To, step.From+maxRecords-1)
+	bytes := 0
+	for _, r := range step.Records {
+		if r.Seq > to {
+			break
+		}
+		if bytes += len(r.Payload); bytes > maxBytes && r.Seq > step.From {
+			to = r.Seq - 1
+			break
+		}
+	}
+	if to == step.To {
+		return step
+	}
+	piece := step
+	piece.To = to
+	piece.Records = step.Records[:countUpTo(step.Records, to)]
+	piece.Parked = step.Parked[:parkedUpTo(step.Parked, to)]
+	piece.StreamID, piece.At = lastOf(piece)
+	return piece
+}
+
+// after returns what is left of a step above seq.
+func after(step projections.Step, seq int64) projections.Step {
+	step.From = seq + 1
+	step.Records = step.Records[countUpTo(step.Records, seq):]
+	step.Parked = step.Parked[parkedUpTo(step.Parked, seq):]
+	return step
+}
+
+func countUpTo(records []*schema.Record, seq int64) int {
+	return sort.Search(len(records), func(i int) bool { return records[i].Seq > seq })
+}
+
+func parkedUpTo(parked []projections.Parked, seq int64) int {
+	return sort.Search(len(parked), func(i int) bool { return parked[i].Record.Seq > seq })
+}
+
+// lastOf returns the address of the last record of a piece, and the time of the last one that has one.
+func lastOf(piece projections.Step) (streamID string, at time.Time) {
+	if n := len(piece.Parked); n > 0 && piece.Parked[n-1].Record.Seq == piece.To {
+		streamID, at = piece.Parked[n-1].Record.StreamID, piece.Parked[n-1].Record.At
+	}
+	if n := len(piece.Records); n > 0 {
+		if last := piece.Records[n-1]; last.Seq == piece.To {
+			return last.StreamID, last.At
+		} else if at.IsZero() {
+			at = last.At
+		}
+	}
+	return streamID, at
+}
