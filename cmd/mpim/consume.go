@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
+	"mpim/handlers/gateway"
+	"mpim/handlers/push"
+	"mpim/projections"
+	"mpim/projections/history"
+	"mpim/projections/presence"
+	"mpim/streams"
+	"mpim/streams/batch"
+	"mpim/streams/bus"
+	"mpim/streams/lease"
+)
+
+// requestsConsumer is the lease under which old requests are forgotten.
+const requestsConsumer = "requests"
+
+// handleTime bounds how long one batch may take, so that a hung server is noticed.
+const handleTime = 30 * time.Second
+
+// consumers are the consumers of one worker: a router, the leases under which it works, and what stands beside them.
+type consumers struct {
+	stores  *stores
+	log     *streams.Log
+	bus     *bus.Bus
+	owner   *push.Owner
+	manager *lease.Manager
+	router  *message.Router
+	runners map[string]*projections.Runner
+	logger  *slog.Logger
+	names   []string
+}
+
+// consumerNames returns what a worker can run, push first.
+func (s *stores) consumerNames() []string {
+	names := []string{push.Consumer, requestsConsumer}
+	for _, p := range s.projections() {
+		names = append(names, p.Name())
+	}
+	return names
+}
+
+// chooseConsumers applies --only and --except.
+func chooseConsumers(all, only, except []string) ([]string, error) {
+	for _, name := range append(slices.Clone(only), except...) {
+		if !slices.Contains(all, name) {
+			return nil, usagef("there is no consumer %q: there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	var chosen []string
+	for _, name := range all {
+		if (len(only) == 0 || slices.Contains(only, name)) && !slices.Contains(except, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, usagef("--only and --except leave nothing to run")
+	}
+	return chosen, nil
+}
+
+// newConsumers wires the chosen consumers. It starts nothing.
+func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string) (*consumers, error) {
+	c := &consumers{stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner)}
+	var err error
+	if c.bus, err = bus.New(bus.Config{Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger}); err != nil {
+		return nil, err
+	}
+	if c.owner, err = push.New(push.Config{
+		Bus: c.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
+	}); err != nil {
+		return nil, err
+	}
+	if c.manager, err = lease.New(lease.Config{
+		Client: s.redis, Partitions: s.identity.Partitions, Worker: id, URL: url, Logger: s.logger, Registerer: s.registry,
+	}); err != nil {
+		return nil, err
+	}
+	if err = c.subscribe(id); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// subscribe makes the one router of the process: a batch subscriber, and a handler for each consumer that reads the log.
+func (c *consumers) subscribe(id string) error {
+	config := batch.Config{
+		Client: c.stores.redis, Partitions: c.stores.identity.Partitions, Worker: id,
+		Logger: c.logger, Registerer: c.stores.registry,
+	}
+	handlers := make(map[string]message.NoPublishHandlerFunc)
+	for _, p := range c.stores.projections() {
+		if !slices.Contains(c.names, p.Name()) {
+			continue
+		}
+		runner, err := projections.NewRunner(p, projections.Config{Logger: c.logger, Registerer: c.stores.registry})
+		if err != nil {
+			return err
+		}
+		c.runners[p.Name()] = runner
+		handlers[p.Name()] = runner.Handle
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: p.Name(), Checkpoints: p, Linger: linger(p.Name())})
+	}
+	if slices.Contains(c.names, push.Consumer) {
+		handlers[push.Consumer] = c.owner.Handle
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: push.Consumer, Checkpoints: c.owner})
+	}
+	subscriber, err := batch.New(config)
+	if err != nil {
+		return err
+	}
+	c.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: 2 * batch.DefaultDrain}, watermill.NewSlogLogger(c.logger))
+	if err != nil {
+		return err
+	}
+	c.router.AddMiddleware(middleware.Recoverer, middleware.Timeout(handleTime))
+	for name, handle := range handlers {
+		c.router.AddConsumerHandler(name, name, subscriber, handle)
+	}
+	for _, name := range c.names {
+		c.manager.Handle(name, c.hold(name, subscriber))
+	}
+	return nil
+}
+
+// linger is how long a consumer gathers before it reads: each delivering read is a write to the append-only file, and each
+// batch a transaction. Push never waits.
+func linger(name string) time.Duration {
+	if name == history.Name {
+		return 20 * time.Millisecond
+	}
+	return 2 * time.Millisecond
+}
+
+// hold returns what a worker does with a leased partition.
+func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
+	switch name {
+	case requestsConsumer:
+		return c.sweepRequests
+	case push.Consumer:
+		return func(ctx context.Context, l lease.Lease) {
+			subscriber.Hold(ctx, l)
+			release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			c.owner.Release(release, l.Partition, l.Token)
+		}
+	case presence.Name:
+		sweep := c.newSweep()
+		return func(ctx context.Context, l lease.Lease) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = sweep.Run(ctx, l.Partition) // it returns nil
+			}()
+			subscriber.Hold(ctx, l)
+			<-done
+			c.runners[name].Forget(l.Partition)
+		}
+	default:
+		return func(ctx context.Context, l lease.Lease) {
+			subscriber.Hold(ctx, l)
+			c.runners[name].Forget(l.Partition)
+		}
+	}
+}
+
+const (
+	// requestsPause lies between two looks at a few of a partition's sub-hashes of requests.
+	requestsPause = 5 * time.Second
+	// requestsPasses is how many looks make up a whole pass: one an hour.
+	requestsPasses = int(time.Hour / requestsPause)
+)
+
+// sweepRequests forgets requests older than a day, a few sub-hashes at a time.
+func (c *consumers) sweepRequests(ctx context.Context, l lease.Lease) {
+	sweeper := streams.Sweeper{Client: c.stores.redis, Partitions: c.stores.identity.Partitions}
+	all := streams.Subhashes(c.stores.identity.Partitions)
+	step := max(1, all/requestsPasses)
+	from := 0
+	every(ctx, requestsPause, func(now time.Time) {
+		if _, err := sweeper.Sweep(ctx, l.Partition, now, from, min(from+step, all)); err != nil {
+			c.logger.Warn("requests could not be swept", slog.Int("partition", l.Partition), slog.Any("error", err))
+			return
+		}
+		if from += step; from >= all {
+			from = 0
+		}
+	})
+}
+
+// every calls do at each interval until the context ends.
+func every(ctx context.Context, interval time.Duration, do func(now time.Time)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			do(now)
+		}
+	}
+}
+
+// runRouter runs the router until the context ends; the leases are given back before.
+func (c *consumers) runRouter(ctx context.Context) error {
+	if err := c.router.Run(ctx); err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	return nil
+}
+
+// newSweep ends the connections of gateways that fell silent.
+func (c *consumers) newSweep() *presence.Sweeper {
+	return presence.NewSweeper(presence.SweeperConfig{
+		Client:    c.stores.redis,
+		Ledger:    expirer{gateway.Accounts{Store: c.log}},
+		Gateways:  gateways{c.bus},
+		Publisher: c.bus,
+		Logger:    c.logger,
+	})
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"mpim/domain"
+	"mpim/schema"
+)
+
+// filters choose events. An empty one chooses all.
+type filters struct {
+	From         string `help:"First time (RFC 3339) or position (partition:sequence), included." placeholder:"TIME|POSITION"`
+	To           string `help:"Last time or position, included." placeholder:"TIME|POSITION"`
+	Conversation string `help:"Events of this conversation." placeholder:"ID"`
+	User         string `help:"Events that this user caused or that concern it." placeholder:"ID"`
+	Type         string `help:"Event types, as a pattern: message.*" placeholder:"GLOB"`
+	Partition    *int   `help:"One partition." placeholder:"N"`
+	Limit        int    `help:"At most so many events; 0 for all." default:"0"`
+}
+
+// chosen is filters as they were understood.
+type chosen struct {
+	filters
+	fromTime, toTime         time.Time
+	fromPosition, toPosition *domain.Position
+	// reached is the latest time that each partition has come to: times of a partition never step back.
+	reached map[int]time.Time
+}
+
+func (f filters) parse() (*chosen, error) {
+	c := &chosen{filters: f, reached: make(map[int]time.Time)}
+	var err error
+	if c.fromTime, c.fromPosition, err = parseBound("--from", f.From); err != nil {
+		return nil, err
+	}
+	if c.toTime, c.toPosition, err = parseBound("--to", f.To); err != nil {
+		return nil, err
+	}
+	if _, err := path.Match(f.Type, ""); err != nil {
+		return nil, usagef("--type %q is no pattern: write something like message.*", f.Type)
+	}
+	if f.Conversation != "" {
+		if _, ok := domain.ConversationID(f.Conversation).Partition(); !ok {
+			return nil, usagef("--conversation %q is no conversation id", f.Conversation)
+		}
+	}
+	if f.User != "" {
+		if _, ok := domain.UserID(f.User).Partition(); !ok {
+			return nil, usagef("--user %q is no user id", f.User)
+		}
+	}
+	if f.Limit < 0 {
+		return nil, usagef("--limit is %d: write 0 for all", f.Limit)
+	}
+	return c, nil
+}
+
+func parseBound(flag, text string) (time.Time, *domain.Position, error) {
+	if text == "" {
+		return time.Time{}, nil, nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at, nil, nil
+	}
+	position, err := domain.ParsePosition(text)
+	if err != nil {
+		return time.Time{}, nil, usagef("%s %q is neither a time (2026-01-02T15:04:05Z) nor a position (3:17)", flag, text)
+	}
+	return time.Time{}, &position, nil
+}
+
+// partitions returns those that may hold what is asked for.
+func (c *chosen) partitions(all int) []int {
+	only := c.Partition
+	if partition, ok := domain.ConversationID(c.Conversation).Partition(); ok && only == nil {
+		only = &partition
+	}
+	if only == nil && c.fromPosition != nil {
+		only = &c.fromPosition.Partition
+	}
+	if only == nil && c.toPosition != nil {
+		only = &c.toPosition.Partition
+	}
+	if only != nil {
+		return []int{*only}
+	}
+	list := make([]int, all)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// start returns the sequence in a partition after which to read.
+func (c *chosen) start(partition int) int64 {
+	if c.fromPosition != nil && c.fromPosition.Partition == partition && c.fromPosition.Seq > 0 {
+		return c.fromPosition.Seq - 1
+	}
+	return 0
+}
+
+// match says whether a record is asked for. Records of a partition have to come in order.
+func (c *chosen) match(r *schema.Record) bool {
+	if r.At.After(c.reached[r.Partition]) {
+		c.reached[r.Partition] = r.At
+	}
+	at := c.reached[r.Partition]
+	switch {
+	case c.Partition != nil && r.Partition != *c.Partition,
+		!c.fromTime.IsZero() && at.Before(c.fromTime),
+		!c.toTime.IsZero() && at.After(c.toTime),
+		c.fromPosition != nil && (r.Partition != c.fromPosition.Partition || r.Seq < c.fromPosition.Seq),
+		c.toPosition != nil && (r.Partition != c.toPosition.Partition || r.Seq > c.toPosition.Seq),
+		c.Conversation != "" && string(r.Conversation()) != c.Conversation:
+		return false
+	}
+	if c.Type != "" {
+		if ok, _ := path.Match(c.Type, string(r.Type)); !ok {
+			return false
+		}
+	}
+	return c.User == "" || concerns(r, c.User)
+}
+
+// past says that no later record of the merge can match.
+func (c *chosen) past(r *schema.Record) bool {
+	return !c.toTime.IsZero() && c.reached[r.Partition].After(c.toTime)
+}
+
+// concerns says whether the user caused the event, owns the account, or is named in its data.
+func concerns(r *schema.Record, user string) bool {
+	return string(r.Actor) == user || r.Aggregate.ID == user || strings.Contains(string(r.Data), `"`+user+`"`)
+}

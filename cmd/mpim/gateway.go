@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"mpim/domain/conversation"
+	"mpim/handlers/api"
+	"mpim/handlers/auth"
+	"mpim/handlers/gateway"
+	"mpim/handlers/httpapi"
+	"mpim/handlers/push"
+	"mpim/handlers/web"
+	"mpim/projections/checkpoint"
+	"mpim/projections/history"
+	"mpim/projections/inbox"
+	"mpim/projections/members"
+	"mpim/projections/presence"
+	"mpim/projections/recent"
+	"mpim/streams"
+	"mpim/streams/bus"
+	"mpim/streams/lease"
+)
+
+type gatewayCommand struct {
+	Addr             string   `help:"Address that clients use." default:"127.0.0.1:8080" env:"MPIM_ADDR"`
+	AdminAddr        string   `help:"Address of health and metrics." default:"127.0.0.1:8081" env:"MPIM_ADMIN_ADDR"`
+	ID               string   `help:"Name of this process life; default: host name and a random suffix." env:"MPIM_ID"`
+	PublicURL        string   `help:"URL by which clients reach this gateway." env:"MPIM_PUBLIC_URL"`
+	AllowedOrigins   []string `help:"Origins of pages that may connect, besides this host." env:"MPIM_ALLOWED_ORIGINS" sep:","`
+	TLSCert          string   `help:"Certificate file; without one it serves plain HTTP." env:"MPIM_TLS_CERT" type:"existingfile"`
+	TLSKey           string   `help:"Key file of the certificate." env:"MPIM_TLS_KEY" type:"existingfile"`
+	AllowUnsafeRedis bool     `help:"Work with a Redis that may lose or evict the log: for a laptop." env:"MPIM_ALLOW_UNSAFE_REDIS"`
+}
+
+// Run serves until it is told to stop.
+func (c *gatewayCommand) Run(i *invocation) error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return usagef("--tls-cert and --tls-key go together")
+	}
+	if i.settings.AuthKey == "" {
+		return usagef("no signing key is set: set MPIM_AUTH_KEY to at least 32 random bytes, the same for every gateway, such as `openssl rand -hex 32` prints")
+	}
+	s, err := openStores(i.ctx, i.settings, i.logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.checkSafety(i.ctx, i.settings.Durability, c.AllowUnsafeRedis); err != nil {
+		return err
+	}
+	if err := s.openLog(i.ctx); err != nil {
+		return err
+	}
+	listener, err := listen(i.ctx, c.Addr)
+	if err != nil {
+		return err
+	}
+	admin, err := listen(i.ctx, c.AdminAddr)
+	if err != nil {
+		return err
+	}
+	log, err := s.newLog(i.settings.Durability)
+	if err != nil {
+		return err
+	}
+	g, err := newGatewayParts(s, log, i.settings, processID(c.ID), c.AllowedOrigins)
+	if err != nil {
+		return err
+	}
+	url := c.PublicURL
+	var tls *tlsFiles
+	if c.TLSCert != "" {
+		tls = &tlsFiles{cert: c.TLSCert, key: c.TLSKey}
+	}
+	if url == "" {
+		url = "http://" + listener.Addr().String()
+		if tls != nil {
+			url = "https://" + listener.Addr().String()
+		}
+	}
+	h := &health{checks: g.checks()}
+	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages = append(stages, g.stages(i.settings.Drain, serve(listener, g.handler, tls), h)...)
+	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil)}})
+	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })
+}
+
+// gatewayParts are what a gateway consists of.
+type gatewayParts struct {
+	stores     *stores
+	log        *streams.Log
+	waiter     *checkpoint.Waiter
+	operations *api.Registry
+	gateway    *gateway.Gateway
+	handler    http.Handler
+}
+
+// newGatewayParts wires a gateway. It starts nothing.
+func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string, origins []string) (*gatewayParts, error) {
+	messages, err := bus.New(bus.Config{Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	g := &gatewayParts{stores: s, log: log, waiter: s.newWaiter()}
+	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(settings.AuthKey)})
+	if err != nil {
+		return nil, err
+	}
+	gate := auth.NewGate(tokens, log)
+	choices := presence.NewChoices(s.redis, messages)
+	operations, err := g.newOperations(settings, tokens, choices, messages)
+	if err != nil {
+		return nil, err
+	}
+	g.operations = operations.Registry()
+	g.gateway, err = gateway.New(gateway.Config{
+		ID:             id,
+		Limits:         gateway.Limits{FrameBytes: int64(settings.LimitsFrameBytes), TextBytes: settings.LimitsTextBytes},
+		AllowedOrigins: origins,
+		Placement:      s.identity.Placement(),
+		Operations:     gateway.Registry{Registry: g.operations},
+		Gate:           gate,
+		Ledger:         gateway.Accounts{Store: log},
+		Bus:            messages,
+		Routes:         presence.NewRoutes(s.redis),
+		Channels:       messages,
+		Holders:        pushHolders{s},
+		Standing:       standing{s, members.NewQueries(s.redis)},
+		Logger:         s.logger,
+		Registerer:     s.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rest, err := httpapi.New(httpapi.Config{Registry: g.operations, Gate: gate, Logger: s.logger, Version: readVersion().Version})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/ws", g.gateway)
+	mux.Handle("/v1/", rest)
+	mux.Handle("/", web.Handler())
+	g.handler = mux
+	return g, nil
+}
+
+func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, choices *presence.Choices, messages *bus.Bus) (*api.Operations, error) {
+	passwords, err := auth.NewPasswords(auth.PasswordsConfig{})
+	if err != nil {
+		return nil, err
+	}
+	limits := conversation.DefaultLimits()
+	limits.TextBytes, limits.ClientID, limits.GroupMembers = settings.LimitsTextBytes, settings.LimitsClientIDBytes, settings.LimitsGroupMembers
+	rates := api.DefaultRates()
+	rates.SendPerSecond, rates.SendBurst = settings.LimitsSendPerSecond, settings.LimitsSendBurst
+	rates.LoginPerMinute, rates.RegisterPerHour = settings.LimitsLoginPerMinute, settings.LimitsRegisterPerHour
+	s := g.stores
+	return api.New(api.Config{
+		Log: g.log, Placement: s.identity.Placement(), Durability: string(settings.Durability), Epoch: s.epoch,
+		Tokens: tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
+		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
+		History: history.NewQueries(s.db), Presence: presence.NewQueries(s.redis), Choices: choices,
+		Waiter: g.waiter, Typing: messages, Limits: limits, Rates: rates,
+	})
+}
+
+// newWaiter lets reads wait for the projections that they read.
+func (s *stores) newWaiter() *checkpoint.Waiter {
+	sources := make(map[string]checkpoint.Source)
+	inRedis := checkpoint.NewRedisSource(s.redis)
+	for _, p := range s.projections() {
+		sources[p.Name()] = inRedis
+	}
+	sources[history.Name] = statusSource{history.New(s.db)}
+	return checkpoint.NewWaiter(checkpoint.WaiterConfig{Sources: sources, Logger: s.logger})
+}
+
+// stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
+func (g *gatewayParts) stages(drain time.Duration, serveClients func(context.Context) error, h *health) []stage {
+	return []stage{
+		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}},
+		{name: "clients", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serveClients}},
+		{name: "sockets", stopWithin: drain + time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
+			<-ctx.Done()
+			h.draining.Store(true)
+			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+			defer cancel()
+			return g.gateway.Drain(limit, drain/2)
+		}}},
+	}
+}
+
+// checks are what a gateway needs to serve clients.
+func (g *gatewayParts) checks() []check {
+	checks := []check{
+		{"redis", func(ctx context.Context) error { return g.stores.redis.Ping(ctx).Err() }},
+		{"log", func(context.Context) error { return g.log.Forked() }},
+		{"pushes", func(context.Context) error {
+			if !g.gateway.Ready() {
+				return fmt.Errorf("the gateway's channel is not heard")
+			}
+			return nil
+		}},
+	}
+	for _, name := range []string{presence.Name, members.Name, inbox.Name, recent.Name, push.Consumer} {
+		checks = append(checks, check{"worker " + name, func(ctx context.Context) error { return g.stores.held(ctx, name) }})
+	}
+	return checks
+}
+
+// held returns an error where some partition has no worker for the consumer.
+func (s *stores) held(ctx context.Context, consumer string) error {
+	holders, err := lease.Holders(ctx, s.redis, s.identity.Partitions, consumer)
+	if err != nil {
+		return err
+	}
+	if missing := s.identity.Partitions - len(holders); missing > 0 {
+		return fmt.Errorf("%d of %d partitions have no worker: start `mpim worker`", missing, s.identity.Partitions)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"mpim/domain"
+	"mpim/schema"
+	"mpim/streams"
+)
+
+type logCommand struct {
+	Stat logStatCommand `cmd:"" help:"Partitions, entries, bytes, first and last event."`
+	Tail logTailCommand `cmd:"" help:"Print the newest events."`
+	Get  logGetCommand  `cmd:"" help:"Print one event in full."`
+}
+
+// openLog reaches Redis alone: looking at the log needs nothing else.
+func (i *invocation) openLog() (*stores, error) {
+	client, err := streams.Connect(i.settings.RedisURL, redisPool)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s := &stores{redis: client, server: streams.RedisServer{Client: client}, logger: i.logger}
+	s.identity, err = streams.ReadIdentity(i.ctx, client)
+	if err != nil {
+		_ = client.Close()
+		if errors.Is(err, streams.ErrNoLog) {
+			return nil, fmt.Errorf("redis at %s holds no log: run `mpim migrate up`, or set MPIM_REDIS_URL", redacted(i.settings.RedisURL))
+		}
+		return nil, explain("redis at "+redacted(i.settings.RedisURL), err)
+	}
+	return s, nil
+}
+
+func (s *stores) reader() streams.Reader {
+	return streams.Reader{Client: s.redis, Partitions: s.identity.Partitions}
+}
+
+type logStatCommand struct {
+	JSON bool `help:"Print one JSON document."`
+}
+
+// Run describes the log.
+func (c *logStatCommand) Run(i *invocation) error {
+	s, err := i.openLog()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.redis.Close() }()
+	stat, err := streams.ReadStat(i.ctx, s.redis, s.server, s.identity)
+	if err != nil {
+		return explain("log stat", err)
+	}
+	if c.JSON {
+		return json.NewEncoder(i.stdout).Encode(stat)
+	}
+	fmt.Fprintf(i.stdout, "log %s, epoch %d: %d events, %s", stat.ID, stat.Epoch, stat.Entries, bytesOf(stat.Bytes))
+	if stat.MaxMemory > 0 {
+		fmt.Fprintf(i.stdout, "; redis uses %s of %s", bytesOf(stat.UsedMemory), bytesOf(stat.MaxMemory))
+	}
+	fmt.Fprintln(i.stdout)
+	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "PARTITION\tENTRIES\tFIRST\tHEAD\tBYTES\tOLDEST\tNEWEST\t")
+	for _, p := range stat.Partitions {
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%s\t\n", p.Partition, p.Entries, p.First, p.Head, bytesOf(p.Bytes), timeOf(p.FirstAt), timeOf(p.LastAt))
+	}
+	return table.Flush()
+}
+
+func timeOf(at *time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return at.Format(time.DateTime)
+}
+
+func bytesOf(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, suffix := float64(n)/unit, 0
+	for value >= unit && suffix < 3 {
+		value /= unit
+		suffix++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGT"[suffix])
+}
+
+type logTailCommand struct {
+	Follow bool `short:"f" help:"Go on with each event as it is appended."`
+	JSON   bool `help:"Print JSON Lines."`
+	filters
+}
+
+// tailed is how many events are shown without --limit.
+const tailed = 10
+
+// Run prints the newest events that match, oldest first.
+func (c *logTailCommand) Run(i *invocation) error {
+	wanted, err := c.parse()
+	if err != nil {
+		return err
+	}
+	s, err := i.openLog()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.redis.Close() }()
+	limit := c.Limit
+	if limit == 0 {
+		limit = tailed
+	}
+	newest, heads, err := s.newest(i, wanted, limit)
+	if err != nil {
+		return explain("log tail", err)
+	}
+	printer := eventPrinter{w: i.stdout, json: c.JSON}
+	for _, record := range newest {
+		if err := printer.print(record); err != nil {
+			return err
+		}
+	}
+	if !c.Follow {
+		return nil
+	}
+	for record, err := range s.reader().Follow(i.ctx, heads) {
+		if err != nil {
+			return explain("log tail", err)
+		}
+		if wanted.match(record) {
+			if err := printer.print(record); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newest returns the last records that match, and where each partition ends. Without filters it reads only those.
+func (s *stores) newest(i *invocation, wanted *chosen, limit int) ([]*schema.Record, []schema.Checkpoint, error) {
+	reader := s.reader()
+	var found []*schema.Record
+	heads := make([]schema.Checkpoint, s.identity.Partitions)
+	window := int64(limit)
+	if wanted.filters != (filters{Limit: wanted.Limit}) {
+		window = 10_000
+	}
+	for partition := range s.identity.Partitions {
+		records, err := reader.Latest(i.ctx, partition, window)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(records) > 0 {
+			last := records[len(records)-1]
+			heads[partition] = schema.Checkpoint{Seq: last.Seq, StreamID: last.StreamID}
+		}
+		for _, record := range records {
+			if wanted.match(record) {
+				found = append(found, record)
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *schema.Record) int { return a.At.Compare(b.At) })
+	return found[max(0, len(found)-limit):], heads, nil
+}
+
+type logGetCommand struct {
+	What string `arg:"" help:"A position (3:17) or an event id." name:"position|event"`
+}
+
+// Run prints one event.
+func (c *logGetCommand) Run(i *invocation) error {
+	s, err := i.openLog()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.redis.Close() }()
+	record, err := s.find(i, c.What)
+	if err != nil {
+		return explain("log get", err)
+	}
+	line, err := newEventLine(record)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(i.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(struct {
+		eventLine
+		StreamID string `json:"stream_id"`
+	}{line, record.StreamID})
+}
+
+func (s *stores) find(i *invocation, what string) (*schema.Record, error) {
+	if _, ok := domain.EventID(what).Time(); !ok {
+		position, err := domain.ParsePosition(what)
+		if err != nil {
+			return nil, usagef("%q is neither a position (3:17) nor an event id", what)
+		}
+		return s.reader().At(i.ctx, position)
+	}
+	bar := newProgress(i, "looking for the event")
+	defer bar.done()
+	for record, err := range s.reader().Merged(i.ctx, nil) {
+		if err != nil {
+			return nil, err
+		}
+		bar.add(1)
+		if string(record.ID) == what {
+			return record, nil
+		}
+	}
+	return nil, domain.Errorf(domain.NotFound, "the log holds no event %s", what)
+}

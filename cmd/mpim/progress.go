@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// progress tells on a terminal how far something has come.
+type progress struct {
+	w     io.Writer
+	what  string
+	start time.Time
+	last  time.Time
+	count int64
+	total int64
+}
+
+// newProgress returns one that is silent where standard error is no terminal, or results go to the same one, and for what
+// takes under two seconds.
+func newProgress(i *invocation, what string) *progress {
+	p := &progress{what: what, start: time.Now()}
+	if isTerminal(i.stderr) && !isTerminal(i.stdout) {
+		p.w = i.stderr
+	}
+	return p
+}
+
+func (p *progress) add(n int64) {
+	p.count += n
+	if p.w == nil || p.count%1024 != 0 {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.start) < 2*time.Second || now.Sub(p.last) < 200*time.Millisecond {
+		return
+	}
+	p.last = now
+	left := ""
+	if p.total > p.count {
+		left = fmt.Sprintf(" of %d, %s left", p.total, (now.Sub(p.start) * time.Duration(p.total-p.count) / time.Duration(p.count)).Round(time.Second))
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K%s: %d%s", p.what, p.count, left)
+}
+
+func (p *progress) done() {
+	if p.w != nil && !p.last.IsZero() {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"mpim/projections"
+	"mpim/streams/lease"
+)
+
+type projectionCommand struct {
+	List projectionListCommand `cmd:"" help:"Name, version, store, state, lag, parked events, partitions and their owners."`
+}
+
+type projectionListCommand struct {
+	JSON bool `help:"Print one JSON document."`
+}
+
+// projectionLine is one projection as `projection list --json` prints it.
+type projectionLine struct {
+	Name       string            `json:"name"`
+	Version    int               `json:"version"`
+	Build      int               `json:"build"`
+	Store      string            `json:"store"`
+	State      projections.State `json:"state"`
+	LagEvents  int64             `json:"lag_events"`
+	LagSeconds float64           `json:"lag_seconds"`
+	Applied    int64             `json:"applied"`
+	Parked     int64             `json:"parked"`
+	Partitions []partitionLine   `json:"partitions"`
+}
+
+// partitionLine is how far a projection is in one partition, and the worker that tends to it.
+type partitionLine struct {
+	Partition int    `json:"partition"`
+	Position  string `json:"position"`
+	Owner     string `json:"owner"`
+}
+
+// Run lists the projections.
+func (c *projectionListCommand) Run(i *invocation) error {
+	s, err := openStores(i.ctx, i.settings, i.logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.openLog(i.ctx); err != nil {
+		return err
+	}
+	lines, missing := s.projectionLines(i.ctx, time.Now())
+	if missing != nil {
+		fmt.Fprintln(i.stderr, "mpim:", missing)
+	}
+	if c.JSON {
+		err = json.NewEncoder(i.stdout).Encode(lines)
+	} else {
+		err = printProjections(i.stdout, lines)
+	}
+	if err == nil && missing != nil {
+		return errProblemsFound
+	}
+	return err
+}
+
+func (s *stores) projectionLines(ctx context.Context, now time.Time) ([]projectionLine, error) {
+	heads, err := s.reader().Heads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses, missing := s.statuses(ctx)
+	lines := make([]projectionLine, 0, len(statuses))
+	for _, status := range statuses {
+		holders, err := lease.Holders(ctx, s.redis, s.identity.Partitions, status.Name)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, newProjectionLine(status, holders, heads, now))
+	}
+	return lines, missing
+}
+
+func newProjectionLine(status projections.Status, holders []lease.Holder, heads []int64, now time.Time) projectionLine {
+	events, behind := status.Lag(heads, now)
+	line := projectionLine{
+		Name: status.Name, Version: status.Version, Build: status.Build, Store: status.Store, State: status.State,
+		LagEvents: events, LagSeconds: behind.Seconds(), Applied: status.Applied(), Parked: status.Parked,
+	}
+	for partition := range heads {
+		p := partitionLine{Partition: partition, Position: fmt.Sprintf("%d:0", partition)}
+		for _, seen := range status.Partitions {
+			if seen.Partition == partition {
+				p.Position = fmt.Sprintf("%d:%d", partition, seen.Checkpoint.Seq)
+			}
+		}
+		for _, holder := range holders {
+			if holder.Partition == partition {
+				p.Owner = holder.Worker
+			}
+		}
+		line.Partitions = append(line.Partitions, p)
+	}
+	return line
+}
+
+func printProjections(w io.Writer, lines []projectionLine) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tVERSION\tBUILD\tSTORE\tSTATE\tLAG\tBEHIND\tAPPLIED\tPARKED\tOWNERS")
+	for _, line := range lines {
+		owned := make(map[string]int)
+		for _, p := range line.Partitions {
+			owned[p.Owner]++
+		}
+		var owners []string
+		for owner, n := range owned {
+			if owner == "" {
+				owner = "nobody"
+			}
+			owners = append(owners, fmt.Sprintf("%s (%d)", owner, n))
+		}
+		slices.Sort(owners)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%.1fs\t%d\t%d\t%s\n", line.Name, line.Version, line.Build, line.Store, line.State,
+			line.LagEvents, line.LagSeconds, line.Applied, line.Parked, strings.Join(owners, ", "))
+	}
+	return table.Flush()
+}

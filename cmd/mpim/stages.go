@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// stage is a set of parts that run together, and stop together before the stages that were started earlier. A part
+// blocks until its context ends.
+type stage struct {
+	name string
+	// stopWithin bounds how long the parts may take to stop.
+	stopWithin time.Duration
+	parts      []func(context.Context) error
+}
+
+// runStages starts the stages in order and calls ready. When ctx ends, or a part fails, it stops them in the opposite
+// order, each before the next, so that nothing loses what it still needs. It returns the first failure.
+func runStages(ctx context.Context, logger *slog.Logger, stages []stage, ready func()) error {
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	running := make([]*runningStage, 0, len(stages))
+	for _, s := range stages {
+		running = append(running, s.start(ctx, fail))
+	}
+	ready()
+	<-failed.Done()
+	cause := context.Cause(failed)
+	if ctx.Err() != nil {
+		cause = nil
+	}
+	for i := len(running) - 1; i >= 0; i-- {
+		if err := running[i].stop(); err != nil {
+			logger.Error("a part did not stop cleanly", slog.String("stage", running[i].name), slog.Any("error", err))
+			cause = errors.Join(cause, err)
+		}
+	}
+	return cause
+}
+
+type runningStage struct {
+	stage
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// start runs the parts under a context that only stop ends, so that stages end one after the other.
+func (s stage) start(ctx context.Context, fail context.CancelCauseFunc) *runningStage {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	group, groupCtx := errgroup.WithContext(own)
+	for _, part := range s.parts {
+		group.Go(func() error {
+			err := part(groupCtx)
+			if err != nil && own.Err() == nil {
+				fail(fmt.Errorf("%s: %w", s.name, err))
+			}
+			return err
+		})
+	}
+	r := &runningStage{stage: s, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- group.Wait() }()
+	return r
+}
+
+func (r *runningStage) stop() error {
+	r.cancel()
+	limit := time.NewTimer(r.stopWithin)
+	defer limit.Stop()
+	select {
+	case err := <-r.done:
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	case <-limit.C:
+		return fmt.Errorf("%s did not stop within %s", r.name, r.stopWithin)
+	}
+}

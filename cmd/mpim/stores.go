@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"mpim/projections/database"
+	"mpim/schema/migrations"
+	"mpim/streams"
+)
+
+// stores are the servers that a process works with, and the log on them.
+type stores struct {
+	redis    redis.UniversalClient
+	server   streams.Server
+	db       *database.DB
+	identity streams.Identity
+	registry *prometheus.Registry
+	logger   *slog.Logger
+}
+
+// redisPool is how many connections a process opens to Redis, beside those that wait for events.
+const redisPool = 64
+
+// openStores connects. It fails where the settings are wrong or Redis is out of reach; SQL may be down.
+func openStores(ctx context.Context, s *Settings, logger *slog.Logger) (*stores, error) {
+	client, err := streams.Connect(s.RedisURL, redisPool)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if err := client.Ping(ctx).Err(); err != nil {
+		_ = client.Close()
+		return nil, fmt.Errorf("redis at %s does not answer (%w): start it, or set MPIM_REDIS_URL", redacted(s.RedisURL), err)
+	}
+	stores := &stores{redis: client, server: streams.RedisServer{Client: client}, registry: newRegistry(), logger: logger}
+	if err := stores.openDatabase(ctx, s); err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return stores, nil
+}
+
+func (s *stores) openDatabase(ctx context.Context, settings *Settings) error {
+	if settings.DatabaseURL == "" {
+		return usagef("no SQL database is set: set MPIM_DATABASE_URL, as in mysql://user:pass@host:3306/mpim or sqlite:///var/lib/mpim.db")
+	}
+	db, err := database.Open(ctx, settings.DatabaseURL)
+	if err != nil {
+		return usageError{err}
+	}
+	s.db = db
+	return nil
+}
+
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// Close closes all connections.
+func (s *stores) Close() error { return errors.Join(s.db.Close(), s.redis.Close()) }
+
+// checkSafety refuses a Redis that cannot keep what the durability promises.
+func (s *stores) checkSafety(ctx context.Context, d streams.Durability, allowUnsafe bool) error {
+	settings, err := s.server.Settings(ctx)
+	if err == nil {
+		err = settings.Check(d)
+	}
+	if err != nil && allowUnsafe {
+		s.logger.Warn("redis is not safe for the log", slog.Any("error", err))
+		return nil
+	}
+	return err
+}
+
+// openLog finds the log that Redis and SQL agree on. A process that cannot reach SQL goes by Redis alone.
+func (s *stores) openLog(ctx context.Context) error {
+	identity, err := streams.ReadIdentity(ctx, s.redis)
+	if errors.Is(err, streams.ErrNoLog) {
+		return s.noLog(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	s.identity = identity
+	if err := s.db.Ping(ctx); err != nil {
+		s.logger.Warn("the SQL database does not answer: going by what Redis says about the log", slog.Any("error", err))
+		return nil
+	}
+	list, err := database.NewMigrations(s.db, migrations.Files)
+	if err != nil {
+		return err
+	}
+	if err := list.Check(ctx); err != nil {
+		return err
+	}
+	return s.compareIdentity(ctx)
+}
+
+func (s *stores) compareIdentity(ctx context.Context) error {
+	known, ok, err := database.ReadIdentity(ctx, s.db)
+	switch {
+	case err != nil:
+		return err
+	case !ok || !known.Complete:
+		return errors.New("redis holds a log that the SQL database does not know: run `mpim migrate up` if it is new, or point MPIM_DATABASE_URL at the database that belongs to it")
+	case known.ID != s.identity.ID || known.Partitions != s.identity.Partitions || known.Epoch != s.identity.Epoch:
+		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL, or run `mpim log repair`",
+			s.identity.ID, s.identity.Epoch, known.ID, known.Epoch)
+	}
+	return nil
+}
+
+func (s *stores) noLog(ctx context.Context) error {
+	if err := s.db.Ping(ctx); err != nil {
+		return fmt.Errorf("redis holds no log, and the SQL database does not answer: %w", err)
+	}
+	if known, ok, err := database.ReadIdentity(ctx, s.db); err == nil && ok && known.Complete {
+		return fmt.Errorf("redis is empty, but the SQL database knows log %s: its events were lost or this is another Redis; check MPIM_REDIS_URL, restore Redis from its append-only file, or run `mpim log repair`", known.ID)
+	}
+	return errors.New("there is no log yet: run `mpim migrate up`")
+}
+
+// createLog makes the log where Redis and SQL both lack one, and takes up again what was begun. It returns whether it
+// made one.
+func (s *stores) createLog(ctx context.Context, partitions int) (created bool, err error) {
+	known, ok, err := database.ReadIdentity(ctx, s.db)
+	if err != nil {
+		return false, err
+	}
+	if ok && known.Complete {
+		if s.identity, err = streams.ReadIdentity(ctx, s.redis); errors.Is(err, streams.ErrNoLog) {
+			return false, s.noLog(ctx)
+		}
+		if err != nil {
+			return false, err
+		}
+		return false, s.compareIdentity(ctx)
+	}
+	if !ok {
+		if held, err := streams.ReadIdentity(ctx, s.redis); !errors.Is(err, streams.ErrNoLog) {
+			if err != nil {
+				return false, err
+			}
+			return false, fmt.Errorf("redis holds log %s, which this SQL database does not know: use an empty Redis database, or the SQL database that belongs to it", held.ID)
+		}
+		fresh, err := streams.NewIdentity(partitions)
+		if err != nil {
+			return false, err
+		}
+		if known, err = database.BeginIdentity(ctx, s.db, database.Identity{
+			ID: fresh.ID, Key: fresh.Key, Partitions: fresh.Partitions, Epoch: fresh.Epoch,
+		}); err != nil {
+			return false, err
+		}
+	}
+	s.identity = streams.Identity{ID: known.ID, Key: known.Key, Partitions: known.Partitions, Epoch: known.Epoch}
+	if err := streams.Create(ctx, s.redis, s.identity); err != nil {
+		return false, err
+	}
+	return true, database.CompleteIdentity(ctx, s.db, known.ID)
+}
+
+// epoch is what clients compare: it changes with a repair, and between logs.
+func (s *stores) epoch() string {
+	return s.identity.ID[:8] + "-" + strconv.FormatInt(s.identity.Epoch, 10)
+}

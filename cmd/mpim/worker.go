@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"mpim/projections/history"
+	"mpim/streams"
+)
+
+type workerCommand struct {
+	Only             []string `help:"Run these consumers alone: history,inbox,push,…" env:"MPIM_ONLY" sep:","`
+	Except           []string `help:"Run all consumers but these." env:"MPIM_EXCEPT" sep:","`
+	AdminAddr        string   `help:"Address of health and metrics." default:"127.0.0.1:8082" env:"MPIM_ADMIN_ADDR"`
+	ID               string   `help:"Name of this process life; default: host name and a random suffix." env:"MPIM_ID"`
+	AllowUnsafeRedis bool     `help:"Work with a Redis that may lose or evict the log: for a laptop." env:"MPIM_ALLOW_UNSAFE_REDIS"`
+}
+
+// errDraining is why a stopping process is not ready.
+var errDraining = errors.New("stopping")
+
+// Run runs the worker until it is told to stop.
+func (c *workerCommand) Run(i *invocation) error {
+	s, err := openStores(i.ctx, i.settings, i.logger)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.checkSafety(i.ctx, i.settings.Durability, c.AllowUnsafeRedis); err != nil {
+		return err
+	}
+	if err := s.openLog(i.ctx); err != nil {
+		return err
+	}
+	chosen, err := chooseConsumers(s.consumerNames(), c.Only, c.Except)
+	if err != nil {
+		return err
+	}
+	admin, err := listen(i.ctx, c.AdminAddr)
+	if err != nil {
+		return err
+	}
+	log, err := s.newLog(i.settings.Durability)
+	if err != nil {
+		return err
+	}
+	url := "http://" + admin.Addr().String()
+	worker, err := newConsumers(s, log, processID(c.ID), url, chosen)
+	if err != nil {
+		return err
+	}
+	h := &health{checks: worker.checks()}
+	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages = append(stages, worker.stages(i.settings.Drain)...)
+	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil)}})
+	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready worker", url) })
+}
+
+// stages are what a worker runs, in the order of starting: leases are given back first of all.
+func (c *consumers) stages(drain time.Duration) []stage {
+	return []stage{
+		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run}},
+		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
+		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
+	}
+}
+
+// checks are what a worker needs.
+func (c *consumers) checks() []check {
+	checks := []check{{"redis", func(ctx context.Context) error { return c.stores.redis.Ping(ctx).Err() }}}
+	if _, ok := c.runners[history.Name]; ok {
+		checks = append(checks, check{"database", c.stores.db.Ping})
+	}
+	return checks
+}
+
+// newLog returns the log for appending.
+func (s *stores) newLog(d streams.Durability) (*streams.Log, error) {
+	return streams.New(streams.Config{
+		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Logger: s.logger, Registerer: s.registry,
+	})
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%w): choose another address", address, err)
+	}
+	return listener, nil
+}
+
+// processID names one life of a process: the host and a random suffix where nothing is given.
+func processID(given string) string {
+	var suffix [4]byte
+	_, _ = rand.Read(suffix[:]) // never fails, as crypto/rand says
+	name := given
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	name = strings.Map(func(r rune) rune {
+		if r == ' ' || r == ':' || r == '{' || r == '}' {
+			return '-'
+		}
+		return r
+	}, name)
+	return name + "-" + hex.EncodeToString(suffix[:])
+}
