@@ -106,7 +106,7 @@ function conversation(id) {
 }
 
 async function synchronise(only) {
-  let after;
+  let after, again;
   do {
     const since = {};
     for (const c of state.conversations.values()) if (c.head && (!only || c.id === only)) since[c.id] = c.head;
@@ -122,9 +122,8 @@ async function synchronise(only) {
       c.read = Math.max(c.read, item.read_seq);
     }
     after = answer.next;
-    if (!after && more) after = undefined, await new Promise((done) => setTimeout(done, 0)), only = only || undefined;
-    if (!after && !more) break;
-  } while (true);
+    again = Boolean(after) || more;
+  } while (again);
   await refreshList();
 }
 
@@ -154,7 +153,11 @@ function take(event) {
   if (event.seq > c.head + 1 && c.head > 0) { synchronise(c.id).catch((error) => say(error.message)); return; }
   apply(c, event);
   if (!c.info || !event.type.startsWith("message.")) refreshList().catch(() => {});
-  if (event.type === "message.sent" && event.actor !== state.login.user.id) c.unread++;
+  if (event.type === "message.sent") {
+    state.typing.delete(event.actor);
+    drawTyping();
+    if (event.actor !== state.login.user.id) c.unread++;
+  }
   acknowledge(c);
   draw();
 }
