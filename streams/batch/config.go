@@ -50,8 +50,8 @@ type Consumer struct {
 // Config says how a subscriber works.
 type Config struct {
 	// Client is a *redis.Client or a *redis.ClusterClient, used and not closed. Each partition of each consumer that is held
-	// blocks one of its connections, so its PoolSize must be larger than their product. With ContextTimeoutEnabled
-	// a dead connection is noticed in Block and two seconds, else in Block and ten.
+	// has a connection of its own beside it, made with the same options, so its pool need not be large. Hooks of the client
+	// see no reads.
 	Client redis.UniversalClient
 	// Partitions is how many the log has.
 	Partitions int
@@ -59,8 +59,7 @@ type Config struct {
 	Worker string
 	// Consumers are the topics.
 	Consumers []Consumer
-	// Block is how long one read waits for events, DefaultBlock if zero. Where the server has no CLIENT UNBLOCK it is also how
-	// long a stop can take.
+	// Block is how long one read waits for events, DefaultBlock if zero.
 	Block time.Duration
 	// Drain is how long a batch may still be worked on when the lease is handed over or the subscriber closes, DefaultDrain
 	// if zero. Then its context ends, and after the same time again it is not waited for any more.
@@ -101,20 +100,9 @@ func (c *Config) complete() error {
 	case c.MaxRetry < c.Retry:
 		return fmt.Errorf("batch: MaxRetry is %s, must not be below Retry %s", c.MaxRetry, c.Retry)
 	}
-	return c.checkClient()
-}
-
-// checkClient refuses a client whose pool would run dry: every call would then wait for a read to end.
-func (c *Config) checkClient() error {
-	switch client := c.Client.(type) {
-	case *redis.Client:
-		if need := c.Partitions*len(c.Consumers) + 1; client.Options().PoolSize < need {
-			return fmt.Errorf("batch: PoolSize of Client is %d, must be at least %d: %d consumers block a connection for each of %d partitions",
-				client.Options().PoolSize, need, len(c.Consumers), c.Partitions)
-		}
+	switch c.Client.(type) {
+	case *redis.Client, *redis.ClusterClient:
 		return nil
-	case *redis.ClusterClient:
-		return nil // how many of the partitions are on one node can change
 	default:
 		return fmt.Errorf("batch: Client is a %T, must be a *redis.Client or a *redis.ClusterClient", c.Client)
 	}

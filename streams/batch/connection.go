@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"mpim/schema"
 )
@@ -21,13 +22,14 @@ var (
 // a moment before the read blocks is lost.
 const interruptEvery = 20 * time.Millisecond
 
-// blocked is a connection that a read may block, as its server knows it.
-type blocked struct {
-	node   *redis.Client
-	client int64
+// connection is the one that a reader blocks. Nobody else uses it.
+type connection struct {
+	*redis.Client // has no other
+
+	id int64 // at the server; 0 where the server gives none
 }
 
-// connect gets a connection that nobody else uses.
+// connect opens a connection to the server of the partition.
 func (r *reader) connect(ctx context.Context) error {
 	node, _ := r.config.Client.(*redis.Client)
 	if cluster, ok := r.config.Client.(*redis.ClusterClient); ok {
@@ -36,25 +38,36 @@ func (r *reader) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	r.conn = node.Conn()
-	id, err := r.conn.ClientID(ctx).Result()
-	if err != nil {
-		id = 0 // the embedded server has no ids
-		if ping := r.conn.Ping(ctx).Err(); ping != nil {
-			return ping
+	options := *node.Options()
+	options.PoolSize, options.MinIdleConns, options.MaxIdleConns, options.MaxActiveConns = 1, 0, 0, 0
+	options.ContextTimeoutEnabled = true
+	// A read that the client tried again in silence would skip what the first try had been given.
+	options.MaxRetries = -1
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c := &connection{Client: redis.NewClient(&options)}
+	var err error
+	if c.id, err = c.ClientID(ctx).Result(); err != nil {
+		if err := c.Ping(ctx).Err(); err != nil {
+			_ = c.Close()
+			return err
 		}
+		c.id = 0
 	}
-	if id > 0 {
-		r.self = &blocked{node: node, client: id}
-	}
+	r.conn.Store(c)
 	return nil
 }
 
-// disconnect gives the connection back to its pool, which drops it if it was broken.
+// relocate learns anew where the partitions are, if the error says that this one has moved.
+func (r *reader) relocate(ctx context.Context, err error) {
+	if cluster, ok := r.config.Client.(*redis.ClusterClient); ok && redis.HasErrorPrefix(err, "MOVED") {
+		cluster.ReloadState(ctx)
+	}
+}
+
+// disconnect closes the connection, where there is one.
 func (r *reader) disconnect() {
-	if r.conn != nil {
-		_ = r.conn.Close()
-		r.conn, r.self = nil, nil
+	if c := r.conn.Swap(nil); c != nil {
+		_ = c.Close()
 	}
 }
 
@@ -64,10 +77,11 @@ func (r *reader) seek(ctx context.Context) error {
 	if r.lastID != (streamID{}) {
 		id = r.lastID.String()
 	}
-	return seekScript.Run(ctx, r.conn, []string{r.key}, r.Consumer, id).Err()
+	return seekScript.Run(ctx, r.conn.Load(), []string{r.key}, r.Consumer, id).Err()
 }
 
-// interrupt waits until ctx ends and then ends the read that is blocked, until done is closed.
+// interrupt waits until ctx ends and then ends the read that is blocked, until done is closed. It asks the server to, because
+// then the group's cursor is at rest once the read has ended; a connection that is only closed may still be served.
 func (r *reader) interrupt(ctx context.Context, done <-chan struct{}) {
 	select {
 	case <-ctx.Done():
@@ -77,13 +91,8 @@ func (r *reader) interrupt(ctx context.Context, done <-chan struct{}) {
 	ticker := time.NewTicker(interruptEvery)
 	defer ticker.Stop()
 	for {
-		if b := r.blocked.Load(); b != nil {
-			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.Block)
-			err := b.node.ClientUnblock(limit, b.client).Err()
-			cancel()
-			if err != nil {
-				return // the read ends by itself within Config.Block
-			}
+		if c := r.conn.Load(); c != nil && (c.id == 0 || r.unblock(ctx, c.id) != nil) {
+			_ = c.Close()
 		}
 		select {
 		case <-ticker.C:
@@ -91,6 +100,19 @@ func (r *reader) interrupt(ctx context.Context, done <-chan struct{}) {
 			return
 		}
 	}
+}
+
+func (r *reader) unblock(ctx context.Context, id int64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if cluster, ok := r.config.Client.(*redis.ClusterClient); ok {
+		node, err := cluster.MasterForKey(ctx, r.key)
+		if err != nil {
+			return err
+		}
+		return node.ClientUnblock(ctx, id).Err()
+	}
+	return r.config.Client.ClientUnblock(ctx, id).Err()
 }
 
 // decode returns the record of an entry, from the cache where another consumer has read it before; nil for an entry

@@ -32,9 +32,11 @@
 // must never do. An event below the checkpoint is dropped when its stream id is below too; when it is above, the log
 // was forked and the partition stops as well.
 //
-// Each partition of each consumer blocks on a connection of its own, because a blocked read on a shared one would keep
-// all others waiting, and go-redis does not interrupt a blocked read when its context ends: the subscriber does so with
-// CLIENT UNBLOCK from another connection. Nothing polls: an idle partition costs one blocking read each [Config.Block].
+// Each partition of each consumer blocks a connection of its own beside the client's pool, which the blocked ones would use
+// up. It does not repeat a read in silence, as pooled ones do when a connection breaks: what the first try had been
+// given would be skipped. And since go-redis does not interrupt a blocked read when its context ends, the subscriber does,
+// with CLIENT UNBLOCK, or by closing the connection where the server has no such command. Nothing polls: an idle
+// partition costs one blocking read each [Config.Block], and one that is not held costs nothing.
 //
 // Every read that delivers is a write to the server's append-only file. A consumer that can wait sets [Consumer.Linger],
 // and gets what came within it in two reads instead of one read an event.

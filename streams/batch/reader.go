@@ -24,10 +24,7 @@ type reader struct {
 	// adrift says that the group's cursor may not stand at last.
 	adrift bool
 
-	conn *redis.Conn // nil where there is none
-	self *blocked    // conn; nil where the server gives connections no ids
-	// blocked is self while a read may be blocked.
-	blocked atomic.Pointer[blocked]
+	conn atomic.Pointer[connection] // nil where there is none
 }
 
 func newReader(p *partition, from schema.Checkpoint) *reader {
@@ -101,11 +98,10 @@ func (r *reader) collect(ctx context.Context) ([]*schema.Record, error) {
 	if err != nil || len(records) == 0 || len(records) >= r.consumer.Size || r.consumer.Linger == 0 || r.adrift {
 		return records, err
 	}
-	pause(ctx, r.consumer.Linger)
-	if ctx.Err() != nil {
-		return records, nil
+	if pause(ctx, r.consumer.Linger); ctx.Err() == nil {
+		records, err = r.read(ctx, records, -1)
 	}
-	return r.read(ctx, records, -1)
+	return records, err
 }
 
 // read appends what one read brings. Any error but a GapError leaves the reader adrift.
@@ -114,28 +110,22 @@ func (r *reader) read(ctx context.Context, records []*schema.Record, block time.
 		r.disconnect()
 		return records, err
 	}
-	// For clients with ContextTimeoutEnabled; not a child of ctx, whose end would leave it open what was delivered.
+	// Not a child of ctx: when that ends the read is interrupted by the server, so that it is known what was delivered.
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(block, 0)+2*time.Second)
 	defer cancel()
-	r.blocked.Store(r.self)
-	if ctx.Err() != nil { // it may have ended before there was anything to interrupt
-		r.blocked.Store(nil)
-		return records, nil
-	}
-	streams, err := r.conn.XReadGroup(limit, &redis.XReadGroupArgs{
+	streams, err := r.conn.Load().XReadGroup(limit, &redis.XReadGroupArgs{
 		Group: r.Consumer, Consumer: r.config.Worker, Streams: []string{r.key, ">"},
 		Count: int64(r.consumer.Size - len(records)), Block: block, NoAck: true,
 	}).Result()
-	r.blocked.Store(nil)
 	switch {
-	case errors.Is(err, redis.Nil):
-		return records, nil
+	case errors.Is(err, redis.Nil): // nothing came
 	case redis.HasErrorPrefix(err, "NOGROUP"):
 		r.adrift = true
 		return records, fmt.Errorf("the group is gone and will be made again: %w", err)
 	case err != nil:
 		r.adrift = true
 		r.disconnect()
+		r.relocate(ctx, err)
 		return records, fmt.Errorf("read: %w", err)
 	}
 	for _, stream := range streams {
@@ -148,7 +138,7 @@ func (r *reader) read(ctx context.Context, records []*schema.Record, block time.
 
 // ready makes sure that there is a connection and that the group's cursor stands at last.
 func (r *reader) ready(ctx context.Context) error {
-	if r.conn == nil {
+	if r.conn.Load() == nil {
 		if err := r.connect(ctx); err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}

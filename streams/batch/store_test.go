@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
@@ -23,37 +22,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // store is one of the servers that every test runs on.
 type store struct {
+	t    *testing.T
 	dial func(context.Context) (net.Conn, error)
 	// server is nil for the embedded one.
 	server *streamstest.RedisServer
 }
 
 // onEachStore runs a test on miniredis in a synctest bubble, where waiting takes no time, and on a real server.
-func onEachStore(t *testing.T, test func(t *testing.T, s store)) {
+func onEachStore(t *testing.T, test func(s store)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { test(t, embedded(t)) })
+		synctest.Test(t, func(t *testing.T) { test(store{t: t, dial: streamstest.StartEmbedded(t)}) })
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, real(t))
+		test(tcp(t))
 	})
 }
 
-func embedded(t *testing.T) store {
-	t.Helper()
-	mini := miniredis.NewMiniRedis()
-	mini.ClockTTL(true)
-	t.Cleanup(mini.Close)
-	return store{dial: func(context.Context) (net.Conn, error) { return mini.Dial() }}
-}
-
-func real(t *testing.T, options ...streamstest.Option) store {
+func tcp(t *testing.T, options ...streamstest.Option) store {
 	t.Helper()
 	server := streamstest.StartRedis(t, options...)
 	var dialer net.Dialer
-	return store{server: server, dial: func(ctx context.Context) (net.Conn, error) {
+	return store{t: t, server: server, dial: func(ctx context.Context) (net.Conn, error) {
 		return dialer.DialContext(ctx, "tcp", server.Addr())
 	}}
 }
@@ -133,22 +125,29 @@ func (w *writer) append(partition, n int) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for range n { // not in a pipeline: a net.Pipe holds nothing, so both ends would wait for each other to read
+	pipe := w.client.Pipeline()
+	for range n {
 		w.last[partition]++
 		d := draft(w.t, partition, "hello")
-		w.xadd(partition, string(d.ID), complete(d, w.last[partition]), d.Payload)
+		pipe.XAdd(context.Background(), entry(partition, string(d.ID), complete(d, w.last[partition]), d.Payload))
+	}
+	if _, err := pipe.Exec(context.Background()); err != nil {
+		w.t.Error(err)
 	}
 }
 
-// xadd appends one entry as it is.
-func (w *writer) xadd(partition int, uuid string, metadata, payload []byte) {
+// xadd appends one entry to partition 0 as it is.
+func (w *writer) xadd(uuid string, metadata, payload []byte) {
 	w.t.Helper()
-	err := w.client.XAdd(context.Background(), &redis.XAddArgs{Stream: logKey(partition), Values: []any{
-		schema.UUIDField, uuid, schema.MetadataField, metadata, schema.PayloadField, payload,
-	}}).Err()
-	if err != nil {
+	if err := w.client.XAdd(context.Background(), entry(0, uuid, metadata, payload)).Err(); err != nil {
 		w.t.Error(err)
 	}
+}
+
+func entry(partition int, uuid string, metadata, payload []byte) *redis.XAddArgs {
+	return &redis.XAddArgs{Stream: logKey(partition), Values: []any{
+		schema.UUIDField, uuid, schema.MetadataField, metadata, schema.PayloadField, payload,
+	}}
 }
 
 func logKey(partition int) string { return schema.PartitionKey(partition, "log") }

@@ -4,7 +4,8 @@ import "testing"
 
 func TestDeliversAllInOrder(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, func(t *testing.T, s store) {
+	onEachStore(t, func(s store) {
+		t := s.t
 		w := newWriter(t, s)
 		for p := range partitions {
 			w.append(p, 250)
@@ -27,7 +28,8 @@ func TestDeliversAllInOrder(t *testing.T) {
 
 func TestNackDeliversAgain(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, func(t *testing.T, s store) {
+	onEachStore(t, func(s store) {
+		t := s.t
 		w := newWriter(t, s)
 		w.append(0, 10)
 		sub := newSubscriber(t, s, newLedger(), nil)
@@ -62,7 +64,8 @@ func TestNackDeliversAgain(t *testing.T) {
 
 func TestSubscribeRefuses(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, func(t *testing.T, s store) {
+	onEachStore(t, func(s store) {
+		t := s.t
 		sub := newSubscriber(t, s, newLedger(), nil)
 		if _, err := sub.Subscribe(t.Context(), "nothing"); err == nil {
 			t.Error("a topic without a consumer was subscribed to")
@@ -85,7 +88,8 @@ func TestSubscribeRefuses(t *testing.T) {
 
 func TestHandlerSeesTokenAndContext(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, func(t *testing.T, s store) {
+	onEachStore(t, func(s store) {
+		t := s.t
 		newWriter(t, s).append(2, 1)
 		sub := newSubscriber(t, s, newLedger(), nil)
 		messages := sub.subscribe("history")

@@ -33,13 +33,13 @@ func (k *keeper) lose(ctx context.Context, h *holding) {
 	k.config.Logger.WarnContext(ctx, "lease lost", h.attrs()...)
 }
 
-func (k *keeper) handOver(h *holding, to string) {
+func (k *keeper) handOver(ctx context.Context, h *holding, to string) {
 	if h.leaving || h.lost {
 		return
 	}
 	h.leaving = true
 	h.end(ErrHandedOver)
-	k.config.Logger.Info("lease handed over", append(h.attrs(), slog.String("to", to))...)
+	k.config.Logger.InfoContext(ctx, "lease handed over", append(h.attrs(), slog.String("to", to))...)
 }
 
 func (l Lease) attrs() []any {
@@ -115,7 +115,7 @@ func (k *keeper) take(ctx context.Context, missing map[int][]string) bool {
 		for j, consumer := range missing[p] {
 			token, _ := strconv.ParseInt(reply[2*j], 10, 64)
 			if token > 0 {
-				k.begin(Lease{consumer, p, token}, sent, reply[2*j+1])
+				k.begin(ctx, Lease{consumer, p, token}, sent, reply[2*j+1])
 			}
 		}
 	}
@@ -123,9 +123,9 @@ func (k *keeper) take(ctx context.Context, missing map[int][]string) bool {
 }
 
 // begin starts the hold of a lease that was taken by a request sent then, from a worker that let it expire, or "".
-func (k *keeper) begin(l Lease, sent time.Time, from string) {
-	// Not a child of Run's context: a lease ends by being handed over, which lets its hold finish what it began.
-	ctx, end := context.WithCancelCause(context.Background())
+func (k *keeper) begin(ctx context.Context, l Lease, sent time.Time, from string) {
+	// It does not end with Run's context: a lease ends by being handed over, which lets its hold finish what it began.
+	ctx, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	h := &holding{Lease: l, end: end}
 	h.expiry = time.AfterFunc(time.Until(sent.Add(k.config.TTL-k.config.Margin)), func() { end(ErrLost) })
 	k.held[slot{l.Consumer, l.Partition}] = h
@@ -135,7 +135,7 @@ func (k *keeper) begin(l Lease, sent time.Time, from string) {
 	}
 	k.metrics.held.WithLabelValues(l.Consumer).Inc()
 	k.metrics.taken.WithLabelValues(l.Consumer, how).Inc()
-	k.config.Logger.Info("lease taken", append(l.attrs(), slog.String("from", from))...)
+	k.config.Logger.InfoContext(ctx, "lease taken", append(l.attrs(), slog.String("from", from))...)
 	hold := k.holds[l.Consumer]
 	go func() {
 		hold(ctx, l)

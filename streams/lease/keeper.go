@@ -109,7 +109,7 @@ func (k *keeper) tend(ctx context.Context) time.Duration {
 			switch h := k.held[at]; {
 			case standing[p] == nil: // this partition's server did not answer
 			case h != nil && worker != k.self.ID:
-				k.handOver(h, worker)
+				k.handOver(ctx, h, worker)
 			case h == nil && worker == k.self.ID:
 				if wait := k.wait(at, standing[p]); wait > 0 {
 					next = min(next, wait)
@@ -174,8 +174,8 @@ func (k *keeper) tell(ctx context.Context) {
 }
 
 // listen wakes the manager when another one tells of a change, until stop is called.
-func (k *keeper) listen() (stop func()) {
-	subscription := k.config.Client.Subscribe(context.Background(), changes)
+func (k *keeper) listen(ctx context.Context) (stop func()) {
+	subscription := k.config.Client.Subscribe(ctx, changes)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

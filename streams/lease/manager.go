@@ -148,10 +148,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	if k.self.Consumers == nil {
 		k.self.Consumers = []string{}
 	}
-	stop := k.listen()
+	lasting := context.WithoutCancel(ctx)
+	stop := k.listen(lasting)
 	defer stop()
 	k.run(ctx)
-	k.leave(context.WithoutCancel(ctx))
+	k.leave(lasting)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
@@ -17,26 +16,30 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // store is one of the servers that every test runs on.
-type store struct{ dial func() (net.Conn, error) }
+type store struct {
+	t    *testing.T
+	dial func(context.Context) (net.Conn, error)
+}
 
 // onEachStore runs a test on miniredis in a synctest bubble, where waiting takes no time, and on a real server.
-func onEachStore(t *testing.T, test func(t *testing.T, s store)) {
+func onEachStore(t *testing.T, test func(s store)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			mini := miniredis.NewMiniRedis()
-			mini.ClockTTL(true)
-			t.Cleanup(mini.Close)
-			test(t, store{mini.Dial})
+			test(store{t, streamstest.StartEmbedded(t)})
 		})
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		server := streamstest.StartRedis(t)
-		var dialer net.Dialer
-		test(t, store{func() (net.Conn, error) { return dialer.DialContext(t.Context(), "tcp", server.Addr()) }})
+		test(tcp(t, streamstest.StartRedis(t)))
 	})
+}
+
+func tcp(t *testing.T, server *streamstest.RedisServer) store {
+	t.Helper()
+	var dialer net.Dialer
+	return store{t, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", server.Addr()) }}
 }
 
 // client returns a client, and a gate that all its connections go through.
@@ -46,9 +49,12 @@ func (s store) client(t *testing.T) (*redis.Client, *gate) {
 	client := redis.NewClient(&redis.Options{
 		Addr:                  "127.0.0.1:1", // never dialled, but a name would be looked up
 		ContextTimeoutEnabled: true,
-		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			conn, err := s.dial()
-			return gatedConn{conn, g}, err
+		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := s.dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return gatedConn{conn, g}, nil
 		},
 	})
 	t.Cleanup(func() { _ = client.Close() })
