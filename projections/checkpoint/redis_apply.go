@@ -60,10 +60,29 @@ func (c *Redis) applyPiece(ctx context.Context, piece projections.Step, fold Fol
 	if w.err != nil {
 		return 0, w.err
 	}
-	if err := c.writeGuarded(ctx, piece.Partition, w.guarded); err != nil {
-		return 0, err
+	if len(w.guarded) > 0 {
+		// What goes out before the checkpoint is compared cannot be called back. The guards keep a worker that is deposed at
+		// this very moment from doing harm; one that was deposed long ago shall not even try.
+		if stands, err := c.stands(ctx, piece); err != nil || stands != piece.From-1 {
+			return stands, err
+		}
+		if err := c.writeGuarded(ctx, piece.Partition, w.guarded); err != nil {
+			return 0, err
+		}
 	}
 	return c.commit(ctx, piece, w)
+}
+
+// stands returns where the checkpoint stands, and ErrDeposed where it has another token.
+func (c *Redis) stands(ctx context.Context, piece projections.Step) (int64, error) {
+	kept, err := c.config.Client.HMGet(ctx, c.checkpointKey(piece.Partition), "seq", "token").Result()
+	if err != nil {
+		return 0, Outside(fmt.Errorf("read the checkpoint: %w", err))
+	}
+	if token, _ := kept[1].(string); token != strconv.FormatInt(piece.Token, 10) {
+		return 0, projections.ErrDeposed
+	}
+	return number(kept[0]), nil
 }
 
 func (c *Redis) commit(ctx context.Context, piece projections.Step, w *Writes) (int64, error) {

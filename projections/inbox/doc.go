@@ -1,3 +1,23 @@
-// Package inbox keeps in Redis what a list of conversations shows: how far each has come, its last message, and how far
-// each member has received and read it.
+// Package inbox keeps in Redis what a list of conversations shows: how far each has come, its last message as it stands,
+// how far each member has received and read it, what each session acknowledged, and mentions.
+//
+// # Keys
+//
+//	{p}:inbox:<conversation>      hash; its fields are named in projection.go
+//	{p}:last:<conversation>       string: the last message, JSON
+//	{p}:delivered:<conversation>  hash: delivered cursors of large groups, which no event stands behind
+//
+// # Design
+//
+// A send to a group of any size writes the head, the last message, the sender's own cursor, and a number for each user
+// that is named. Nothing is written for the other members: every message carries its ordinal, every cursor the ordinal
+// at it, and unread is the difference, taken when somebody asks. Mentions are lists of sequences, since how many of
+// them lie above a cursor cannot be had by subtraction; a list keeps the newest MaxUnread, and loses what its user
+// has read.
+//
+// The last message is a key of its own so that the hash of a pair or a small group stays below the size up to which Redis
+// keeps hashes compact (64 bytes a value): 304 and 536 bytes for both, measured on Redis 7.0, instead of 1,137 in one.
+//
+// Folding needs to read nothing but the last messages that are edited or recalled: all else is set, or raised by the
+// script.
 package inbox

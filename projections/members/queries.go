@@ -2,44 +2,23 @@ package members
 
 import (
 	"context"
-	"errors"
-	"time"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
+	"mpim/projections/checkpoint"
 )
 
-var errLater = errors.New("later")
-
-// Queries reads who belongs to which conversation. Its errors are of kind Unavailable where Redis is out of reach.
+// Queries reads who belongs to which conversation. Its errors are of kind Unavailable where Redis is out of reach, and of
+// kind NotFound where an id is none.
 type Queries struct{ client redis.UniversalClient }
 
 // NewQueries returns queries on the live state.
 func NewQueries(client redis.UniversalClient) *Queries { return &Queries{client: client} }
-
-// Membership is one user's part in one conversation.
-type Membership struct {
-	Conversation domain.ConversationID
-	// Role is the last one that the user had.
-	Role domain.Role
-	// Windows are what the user may see. Windows.Open() says whether the user is a member now.
-	Windows domain.Windows
-}
-
-// Left says that the user was a member and is none now.
-func (m Membership) Left() bool { return !m.Windows.Open() }
-
-// Member is one member of a conversation.
-type Member struct {
-	User     domain.UserID
-	Role     domain.Role
-	JoinedAt time.Time
-	// MutedUntil is zero for a member that may send.
-	MutedUntil time.Time
-	// Windows are what the member may see. A former member has closed ones only.
-	Windows domain.Windows
-}
 
 // Roster is everybody who is or was a member of a conversation.
 type Roster struct {
@@ -50,28 +29,180 @@ type Roster struct {
 	Members []Member
 }
 
-// Conversations returns every conversation that the user is or was a member of, in no order.
+func rosterKey(id domain.ConversationID) string { return rosterName + ":{" + string(id) + "}" }
+func orderKey(id domain.ConversationID) string  { return orderName + ":{" + string(id) + "}" }
+
+// Conversations returns every conversation that the user is or was a member of, in the order of their ids.
 func (q *Queries) Conversations(ctx context.Context, user domain.UserID) ([]Membership, error) {
-	return nil, errLater
+	fields, err := q.client.HGetAll(ctx, userName+":{"+string(user)+"}").Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	all := make([]Membership, 0, len(fields))
+	for field, value := range fields {
+		if strings.HasPrefix(field, "~") {
+			continue
+		}
+		s, err := parseState(value)
+		if err != nil {
+			return nil, fmt.Errorf("conversation %s of %s: %w", field, user, err)
+		}
+		all = append(all, Membership{Conversation: domain.ConversationID(field), Role: s.role, Windows: s.windows})
+	}
+	slices.SortFunc(all, func(a, b Membership) int {
+		return strings.Compare(string(a.Conversation), string(b.Conversation))
+	})
+	return all, nil
 }
 
 // List returns at most limit members that come after the given user in the order of their ids, without former ones. It
 // starts at the first for "". The user of the last one is where the next page goes on.
 func (q *Queries) List(ctx context.Context, id domain.ConversationID, after domain.UserID, limit int) ([]Member, error) {
-	return nil, errLater
+	if _, ok := id.Partition(); !ok {
+		return nil, domain.Errorf(domain.NotFound, "there is no such conversation")
+	}
+	if !id.IsGroup() {
+		return q.listPair(ctx, id, after, limit)
+	}
+	users, err := q.client.ZRangeByLex(ctx, orderKey(id), &redis.ZRangeBy{
+		Min: "(" + string(after), Max: "+", Count: int64(limit),
+	}).Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(users) == 0 {
+		return nil, nil
+	}
+	values, err := q.client.HMGet(ctx, rosterKey(id), users...).Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	members := make([]Member, 0, len(users))
+	for i, value := range values {
+		text, _ := value.(string)
+		s, err := parseState(text)
+		if err != nil {
+			return nil, fmt.Errorf("member %s of %s: %w", users[i], id, err)
+		}
+		members = append(members, s.member(domain.UserID(users[i])))
+	}
+	return members, nil
 }
 
-// Counts returns how many members each of the conversations has now.
+// listPair lists the two of a pair, who need no order of their own.
+func (q *Queries) listPair(ctx context.Context, id domain.ConversationID, after domain.UserID, limit int) ([]Member, error) {
+	roster, err := q.Roster(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.DeleteFunc(roster.Members, func(m Member) bool { return m.User <= after })
+	return all[:min(limit, len(all))], nil
+}
+
+// Counts returns how many members each of the conversations has now, in one round trip.
 func (q *Queries) Counts(ctx context.Context, ids []domain.ConversationID) ([]int64, error) {
-	return nil, errLater
+	commands := make([]*redis.IntCmd, len(ids))
+	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			if id.IsGroup() {
+				commands[i] = p.ZCard(ctx, orderKey(id))
+			} else {
+				commands[i] = p.HLen(ctx, rosterKey(id))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	counts := make([]int64, len(ids))
+	for i, command := range commands {
+		counts[i] = command.Val()
+		if !ids[i].IsGroup() && counts[i] > 0 {
+			counts[i]-- // the guard
+		}
+	}
+	return counts, nil
 }
 
-// Roster returns all members of a conversation at a known version, former ones included.
+// Roster returns all members of a conversation at a known version, former ones included, in the order of their ids.
 func (q *Queries) Roster(ctx context.Context, id domain.ConversationID) (Roster, error) {
-	return Roster{}, errLater
+	partition, ok := id.Partition()
+	if !ok {
+		return Roster{}, domain.Errorf(domain.NotFound, "there is no such conversation")
+	}
+	// The checkpoint first: what it has passed was written before it moved.
+	passed, err := checkpoint.NewRedisSource(q.client).Positions(ctx, Name, []int{partition})
+	if err != nil {
+		return Roster{}, unavailable(err)
+	}
+	roster := Roster{Conversation: id, Seq: passed[0]}
+	members := make(map[domain.UserID]Member) // a scan may return a field twice
+	var ended domain.Seq
+	err = scanRoster(ctx, q.client, rosterKey(id), func(field, value string) error {
+		user := domain.UserID(field)
+		if field == dissolvedField {
+			ended = domain.Seq(parseInt(value))
+		}
+		if _, ok := user.Partition(); !ok {
+			return nil
+		}
+		s, err := parseState(value)
+		members[user] = s.member(user)
+		return err
+	})
+	if err != nil {
+		return Roster{}, unavailable(err)
+	}
+	for _, m := range members {
+		if ended > 0 {
+			m.Windows = m.Windows.Closed(ended)
+		}
+		roster.Members = append(roster.Members, m)
+	}
+	slices.SortFunc(roster.Members, func(a, b Member) int { return strings.Compare(string(a.User), string(b.User)) })
+	return roster, nil
+}
+
+// scanRoster calls do for each field of a roster, some maybe twice. A roster of 100,000 is read in pieces, so that Redis is
+// not held up.
+func scanRoster(ctx context.Context, client redis.UniversalClient, key string, do func(field, value string) error) error {
+	for cursor := uint64(0); ; {
+		pairs, next, err := client.HScan(ctx, key, cursor, "", 1000).Result()
+		if err != nil {
+			return err
+		}
+		for pair := range slices.Chunk(pairs, 2) {
+			if err := do(pair[0], pair[1]); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
 }
 
 // UserSeq returns how many changes there were to the user's contacts, blocks, profile and settings.
 func (q *Queries) UserSeq(ctx context.Context, user domain.UserID) (int64, error) {
-	return 0, errLater
+	fields, err := q.client.HGetAll(ctx, seqName+":{"+string(user)+"}").Result()
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	var sum int64
+	for field, value := range fields {
+		if strings.HasPrefix(field, "~") {
+			continue
+		}
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("user_seq of %s: %w", user, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func unavailable(err error) error {
+	return domain.Wrap(domain.Unavailable, err, "memberships cannot be read now")
 }

@@ -2,93 +2,125 @@ package presence
 
 import (
 	"context"
-	"errors"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
+	"mpim/projections/checkpoint"
 )
-
-var errLater = errors.New("later")
-
-// Status is what others are told about a user.
-type Status string
-
-// The statuses. Only Set takes Invisible; others are told Offline.
-const (
-	Online    Status = "online"
-	Away      Status = "away"
-	Busy      Status = "busy"
-	Invisible Status = "invisible"
-	Offline   Status = "offline"
-)
-
-// Presence is what others are told about a user. Its JSON is the presence object of the client protocol, and what is
-// published on a status channel.
-type Presence struct {
-	User   domain.UserID `json:"user"`
-	Status Status        `json:"status"`
-	Text   string        `json:"text,omitempty"`
-	// LastSeenAt is when the user was online last: now while online; zero for who never was.
-	LastSeenAt time.Time `json:"last_seen_at,omitzero"`
-}
-
-// Connection is one open socket.
-type Connection struct {
-	ID      domain.ConnectionID
-	User    domain.UserID
-	Session domain.SessionID
-	Gateway string
-	// Client is the name and version that the client gave, or empty.
-	Client string
-	At     time.Time
-}
 
 // Queries reads presence. Its errors are of kind Unavailable where Redis is out of reach.
-type Queries struct{ client redis.UniversalClient }
+type Queries struct{ store store }
 
 // NewQueries returns queries on the live state.
-func NewQueries(client redis.UniversalClient) *Queries { return &Queries{client: client} }
+func NewQueries(client redis.UniversalClient) *Queries { return &Queries{store{client: client}} }
 
-// Get returns what others are told about each of the users, in their order.
+// Get returns what others are told about each of the users, in their order, in one round trip. Ids that are none are
+// offline for ever.
 func (q *Queries) Get(ctx context.Context, users []domain.UserID) ([]Presence, error) {
-	return nil, errLater
+	byPartition := make(map[int][]domain.UserID)
+	for _, id := range users {
+		if partition, ok := id.Partition(); ok {
+			byPartition[partition] = append(byPartition[partition], id)
+		}
+	}
+	known, err := q.store.load(ctx, byPartition)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	now := time.Now()
+	all := make([]Presence, len(users))
+	for i, id := range users {
+		all[i] = presenceOf(id, known.users[id], known.choices[id], now)
+	}
+	return all, nil
 }
 
-// Connections returns the open sockets of a user whose gateways are alive.
-func (q *Queries) Connections(ctx context.Context, user domain.UserID) ([]Connection, error) {
-	return nil, errLater
+// Connections is Routes.Connections.
+func (q *Queries) Connections(ctx context.Context, id domain.UserID) ([]Connection, error) {
+	return (&Routes{q.store}).Connections(ctx, id)
 }
 
-// Registry returns every connection of the users of a partition, whether its gateway is alive or not: what a push worker
-// starts from.
-func (q *Queries) Registry(ctx context.Context, partition int) ([]Connection, error) {
-	return nil, errLater
-}
-
-// Publisher tells who watches them that users' presence changed.
-type Publisher interface {
-	// PublishPresence publishes on the status channel of the partition that the users live in.
-	PublishPresence(ctx context.Context, partition int, changes []Presence) error
-}
-
-// Choices keeps what users choose to be seen as, and the leases of those who are connected.
+// Choices keeps what users choose to be seen as.
 type Choices struct {
-	client    redis.UniversalClient
+	store     store
 	publisher Publisher
 }
 
 // NewChoices returns choices that tell changes to the publisher; nil tells nobody.
 func NewChoices(client redis.UniversalClient, publisher Publisher) *Choices {
-	return &Choices{client: client, publisher: publisher}
+	return &Choices{store{client: client}, publisher}
 }
 
-// Set notes what a user chose, and tells it. It lasts until the next choice. An error is of kind InvalidArgument for a
-// status or text that cannot be.
-func (c *Choices) Set(ctx context.Context, user domain.UserID, status Status, text string) error {
-	return errLater
+// maxText bounds what a user says about its status, in characters.
+const maxText = 128
+
+// Set notes what a user chose, and tells it. It lasts until the next choice, also while the user is offline. An error is of
+// kind InvalidArgument or TooLarge for a status or text that cannot be. Who is invisible has no text.
+func (c *Choices) Set(ctx context.Context, id domain.UserID, status Status, text string) error {
+	partition, err := checkChoice(id, status, text)
+	if err != nil {
+		return err
+	}
+	// The server's clock orders choices, since gateways' clocks may differ.
+	clock, err := c.store.client.Time(ctx).Result()
+	if err != nil {
+		return unavailable(err)
+	}
+	known, err := c.store.load(ctx, map[int][]domain.UserID{partition: {id}})
+	if err != nil {
+		return unavailable(err)
+	}
+	before := presenceOf(id, known.users[id], known.choices[id], clock)
+	chosen := choice{clock.UnixMilli(), status, text}
+	if status == Invisible {
+		chosen.text = strconv.FormatInt(chosen.at, 10)
+		if before.Status == Offline {
+			chosen.text = strconv.FormatInt(unixMilli(before.LastSeenAt), 10)
+		}
+	}
+	order, rest := strconv.FormatInt(chosen.at, 10), chosen.String()
+	var kept, leased checkpoint.Direct
+	kept.Do("NEWER", choicesKey(partition), string(id), order, rest)
+	leased.Do("NEWER", c.store.statusKey(id), choiceField, order, rest)
+	leased.Do("PEXPIRE", c.store.statusKey(id), strconv.FormatInt(StatusTTL.Milliseconds(), 10))
+	for _, d := range []checkpoint.Direct{kept, leased} {
+		if err := d.Send(ctx, c.store.client); err != nil {
+			return unavailable(err)
+		}
+	}
+	after := presenceOf(id, known.users[id], chosen, clock)
+	if c.publisher == nil || before == after {
+		return nil
+	}
+	// It may be lost, like every change of presence: that is not the caller's failure.
+	_ = c.publisher.PublishStatuses(ctx, partition, statuses([]Presence{after}))
+	return nil
 }
 
-// Extend renews the routes and statuses of open sockets. Gateways call it for all of theirs every 20 seconds.
-func (c *Choices) Extend(ctx context.Context, connections []Connection) error { return errLater }
+func checkChoice(id domain.UserID, status Status, text string) (partition int, err error) {
+	partition, ok := id.Partition()
+	if !ok {
+		return 0, domain.Errorf(domain.NotFound, "there is no such user")
+	}
+	switch status {
+	case Online, Away, Busy, Invisible:
+	default:
+		return 0, domain.Errorf(domain.InvalidArgument, "status is online, away, busy or invisible")
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return 0, domain.Errorf(domain.InvalidArgument, "text is valid UTF-8 without U+0000")
+	}
+	if utf8.RuneCountInString(text) > maxText {
+		return 0, domain.Errorf(domain.TooLarge, "text has at most %d characters", maxText)
+	}
+	return partition, nil
+}
+
+func unavailable(err error) error {
+	return domain.Wrap(domain.Unavailable, err, "presence cannot be read or changed now")
+}

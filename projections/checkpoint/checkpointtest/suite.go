@@ -171,6 +171,69 @@ func compare(t *testing.T, f fataler, log *projectionstest.Log, want, got map[st
 	f.Fatalf("states differ:\n%s", b.String())
 }
 
+// Stalled draws logs and has a worker stop, at its first write outside of the partition, for so long that another takes
+// over and goes on, before that write goes out. It must not reach the partition, nor take back anything elsewhere.
+func Stalled(t *testing.T, address string, open Open, how Draw) {
+	t.Helper()
+	client, slow := redis.NewClient(&redis.Options{Addr: address}), redis.NewClient(&redis.Options{Addr: address})
+	t.Cleanup(func() { _, _ = client.Close(), slow.Close() })
+	stall := &stall{}
+	slow.AddHook(stall)
+	rapid.Check(t, func(r *rapid.T) {
+		log := draw(t, r, how)
+		end := int64(len(log.Records))
+		space := newSpace()
+		old, live := open(slow, space), open(client, space)
+		take(t, old, 1)
+		from := rapid.Int64Range(1, end).Draw(r, "from")
+		if from > 1 {
+			if err := old.Apply(t.Context(), step(log, 1, 1, from-1)); err != nil {
+				r.Fatal(err)
+			}
+		}
+		passed := rapid.Int64Range(from, end).Draw(r, "passed meanwhile")
+		stall.do = func() {
+			take(t, live, 2)
+			if err := live.Apply(t.Context(), step(log, 2, from, passed)); err != nil {
+				r.Fatal(err)
+			}
+		}
+		err := old.Apply(t.Context(), step(log, 1, from, rapid.Int64Range(from, end).Draw(r, "to")))
+		if stall.do != nil { // it had nothing to write outside
+			stall.do = nil
+			r.Skip()
+		}
+		if !errors.Is(err, projections.ErrDeposed) {
+			r.Fatalf("the worker that stalled got %v", err)
+		}
+		if passed < end {
+			if err := live.Apply(t.Context(), step(log, 2, passed+1, end)); err != nil {
+				r.Fatal(err)
+			}
+		}
+		reference := open(client, newSpace())
+		fold(t, r, reference, log)
+		compare(t, r, log, dump(t, reference), dump(t, live))
+	})
+}
+
+// stall is a hook that does something once, before a pipeline with scripts goes out.
+type stall struct{ do func() }
+
+func (s *stall) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (s *stall) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (s *stall) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if do := s.do; do != nil && commands[0].Name() == "evalsha" {
+			s.do = nil
+			do()
+		}
+		return next(ctx, commands)
+	}
+}
+
 // Killed folds a log while the server is killed and started again, and compares with a fold that nothing disturbed. The
 // server must sync every write.
 func Killed(t *testing.T, server Server, open Open, log *projectionstest.Log) {

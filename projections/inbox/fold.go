@@ -1,0 +1,318 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"mpim/domain"
+	"mpim/projections/checkpoint"
+	"mpim/schema"
+)
+
+// event is a record that matters to this projection, decoded.
+type event struct {
+	*schema.Record
+	fact domain.Fact
+	in   *conversation
+}
+
+// fold goes over the records twice: first to see which last messages it has to read, then to fold.
+func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *checkpoint.Writes) error {
+	events, conversations, err := p.sort(records)
+	if err != nil {
+		return err
+	}
+	if err := p.load(ctx, events); err != nil {
+		return err
+	}
+	for _, e := range events {
+		e.in.apply(e)
+	}
+	for _, c := range conversations {
+		if err := c.write(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sort decodes the records and finds their conversations, in the order in which they first come.
+func (p *Projection) sort(records []*schema.Record) (events []event, all []*conversation, err error) {
+	byID := make(map[domain.ConversationID]*conversation)
+	for _, r := range records {
+		id := r.Conversation()
+		if id == "" || r.ConversationSeq == 0 && r.Type != domain.TypeReceiptMoved {
+			continue
+		}
+		c := byID[id]
+		if c == nil {
+			c = &conversation{
+				key:     p.Key(r.Partition, "inbox:"+string(id)),
+				lastKey: p.Key(r.Partition, "last:"+string(id)),
+			}
+			byID[id] = c
+			all = append(all, c)
+		}
+		e := event{Record: r, in: c}
+		if p.Handles(r.Type) {
+			if e.fact, err = r.Fact(); err != nil {
+				return nil, nil, err
+			}
+		}
+		events = append(events, e)
+	}
+	return events, all, nil
+}
+
+// load reads the last messages that are changed by these events and were not sent by them.
+func (p *Projection) load(ctx context.Context, events []event) error {
+	var keys []string
+	var owners []*conversation
+	for _, e := range events {
+		switch e.fact.(type) {
+		case *domain.MessageSent:
+			e.in.known = true
+		case *domain.MessageEdited, *domain.MessageRecalled, *domain.MessageExpired:
+			if !e.in.known {
+				e.in.known = true
+				keys = append(keys, e.in.lastKey)
+				owners = append(owners, e.in)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	values, err := p.Client().MGet(ctx, keys...).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return checkpoint.Outside(fmt.Errorf("read last messages: %w", err))
+	}
+	for i, value := range values {
+		text, found := value.(string)
+		if !found {
+			continue
+		}
+		if owners[i].last, err = parseMessage(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conversation is what a fold does to one conversation.
+type conversation struct {
+	key, lastKey string
+
+	head    domain.Seq
+	ordinal int64
+	// fields are names and values of the hash that are set.
+	fields []string
+	// users are those whose cursors move, in the order in which they first do.
+	users  []domain.UserID
+	moving map[domain.UserID]*cursors
+	// marks are what sessions acknowledged, in order.
+	marks []mark
+	// mentioned are the fields of mentions that grow, in the order in which they first do.
+	mentioned []string
+	mentions  map[string][]string
+
+	// last is the last message. Known says that it is, or will be during the fold.
+	last    *Message
+	known   bool
+	changed bool
+}
+
+// cursors are pairs of a sequence and an ordinal; each only rises.
+type cursors [4]struct {
+	seq     domain.Seq
+	ordinal int64
+}
+
+// The cursors, in the order in which they are stored.
+const (
+	delivered = iota
+	read
+	joined
+	left
+)
+
+type mark struct {
+	user    domain.UserID
+	session domain.SessionID
+	seq     domain.Seq
+}
+
+func (c *conversation) move(user domain.UserID, which int, seq domain.Seq, ordinal int64) {
+	at := c.moving[user]
+	if at == nil {
+		at = new(cursors)
+		if c.moving == nil {
+			c.moving = make(map[domain.UserID]*cursors)
+		}
+		c.moving[user] = at
+		c.users = append(c.users, user)
+	}
+	if seq > at[which].seq {
+		at[which].seq, at[which].ordinal = seq, ordinal
+	}
+}
+
+func (c *conversation) set(field, value string) { c.fields = append(c.fields, field, value) }
+
+func (c *conversation) apply(e event) {
+	if e.ConversationSeq > 0 {
+		c.head, c.ordinal = e.ConversationSeq, e.Ordinal
+	}
+	switch fact := e.fact.(type) {
+	case *domain.ConversationCreated:
+		c.create(e, fact)
+	case *domain.ConversationUpdated:
+		c.update(fact)
+	case *domain.ConversationDissolved:
+		c.set(dissolvedField, pair(int64(e.ConversationSeq), e.Ordinal))
+	case *domain.MemberAdded:
+		c.move(fact.User, joined, e.ConversationSeq, e.Ordinal)
+	case *domain.MemberJoined:
+		c.move(fact.User, joined, e.ConversationSeq, e.Ordinal)
+	case *domain.MemberLeft:
+		c.move(fact.User, left, e.ConversationSeq, e.Ordinal)
+	case *domain.MemberRemoved:
+		c.move(fact.User, left, e.ConversationSeq, e.Ordinal)
+	case *domain.MessageSent:
+		c.send(e, fact)
+	case *domain.MessageEdited:
+		c.change(fact.Message, e, func(m *Message) { m.body, m.EditedAt = &fact.Body, e.At })
+	case *domain.MessageRecalled:
+		c.change(fact.Message, e, func(m *Message) { m.gone, m.RecalledAt = true, e.At })
+	case *domain.MessageExpired:
+		c.change(fact.Message, e, func(m *Message) { m.gone = true })
+	case *domain.ReceiptMoved:
+		c.move(e.Actor, delivered, fact.DeliveredSeq, fact.DeliveredOrdinal)
+		c.move(e.Actor, read, fact.ReadSeq, fact.ReadOrdinal)
+		if fact.Session != "" && fact.DeliveredSeq > 0 {
+			c.marks = append(c.marks, mark{e.Actor, fact.Session, fact.DeliveredSeq})
+		}
+	default:
+		// Roles, mutes and reactions take a sequence and change nothing else here.
+	}
+}
+
+func (c *conversation) create(e event, fact *domain.ConversationCreated) {
+	c.set(kindField, fact.Kind)
+	c.set(updatedField, strconv.FormatInt(e.At.UnixMilli(), 10))
+	for _, f := range [...]struct{ name, value string }{
+		{titleField, fact.Title}, {avatarField, fact.AvatarURL}, {joinField, fact.Join},
+	} {
+		if f.value != "" {
+			c.set(f.name, f.value)
+		}
+	}
+	if fact.Kind == domain.DirectConversation && len(fact.Members) == 2 {
+		c.set(peersField, string(fact.Members[0].User)+" "+string(fact.Members[1].User))
+	}
+}
+
+func (c *conversation) update(fact *domain.ConversationUpdated) {
+	for _, f := range [...]struct {
+		name  string
+		value *string
+	}{
+		{titleField, fact.Title}, {avatarField, fact.AvatarURL}, {joinField, fact.Join},
+		{announcementField, fact.Announcement},
+	} {
+		if f.value != nil {
+			c.set(f.name, *f.value)
+		}
+	}
+}
+
+func (c *conversation) send(e event, fact *domain.MessageSent) {
+	c.set(updatedField, strconv.FormatInt(e.At.UnixMilli(), 10))
+	c.move(e.Actor, read, e.ConversationSeq, e.Ordinal)
+	c.last, c.changed = newMessage(e, fact), true
+	for _, field := range mentionFields(fact.Mentions) {
+		if c.mentions == nil {
+			c.mentions = make(map[string][]string)
+		}
+		if c.mentions[field] == nil {
+			c.mentioned = append(c.mentioned, field)
+		}
+		c.mentions[field] = append(c.mentions[field], strconv.FormatInt(int64(e.ConversationSeq), 10))
+	}
+}
+
+// mentionFields returns the fields that count a message with these mentions. One that names everybody is counted once for
+// each, whoever else it names.
+func mentionFields(mentions []string) []string {
+	fields := make([]string, 0, len(mentions))
+	seen := make(map[string]bool, len(mentions))
+	for _, user := range mentions {
+		if user == domain.MentionAll {
+			return []string{allField}
+		}
+		if !seen[user] {
+			seen[user] = true
+			fields = append(fields, mentionsField+user)
+		}
+	}
+	return fields
+}
+
+// change does something to the last message, if it is the one and still there.
+func (c *conversation) change(seq domain.Seq, e event, do func(*Message)) {
+	if c.last == nil || c.last.Seq != seq || c.last.Gone() {
+		return
+	}
+	do(c.last)
+	c.last.ChangedSeq, c.changed = e.ConversationSeq, true
+}
+
+func (c *conversation) write(w *checkpoint.Writes) error {
+	if c.head > 0 {
+		c.set(headField, pair(int64(c.head), c.ordinal))
+	}
+	if len(c.fields) > 0 {
+		w.HSet(c.key, c.fields...)
+	}
+	if c.changed {
+		text, err := c.last.encode()
+		if err != nil {
+			return err
+		}
+		w.Do("SET", c.lastKey, text)
+	}
+	for _, field := range c.mentioned {
+		w.Do("INSERT", c.key, append([]string{field, strconv.Itoa(MaxUnread)}, c.mentions[field]...)...)
+	}
+	for _, user := range c.users {
+		at := c.moving[user]
+		args := make([]string, 0, 1+2*len(at))
+		args = append(args, cursorField+string(user))
+		for _, cursor := range at {
+			args = append(args, strconv.FormatInt(int64(cursor.seq), 10), strconv.FormatInt(cursor.ordinal, 10))
+		}
+		w.Do("MERGE", c.key, args...)
+		if seq := at[read].seq; seq > 0 {
+			w.Do("CUT", c.key, mentionsField+string(user), strconv.FormatInt(int64(seq), 10))
+		}
+	}
+	for _, m := range c.marks {
+		w.Do("MARK", c.key, markArgs(m)...)
+	}
+	return nil
+}
+
+func markArgs(m mark) []string {
+	return []string{
+		marksField + string(m.user), string(m.session), strconv.FormatInt(int64(m.seq), 10), strconv.Itoa(maxSessions),
+	}
+}
+
+// maxSessions is how many sessions a user has at most, so how many marks are kept.
+const maxSessions = 50
+
+func pair(a, b int64) string { return strconv.FormatInt(a, 10) + " " + strconv.FormatInt(b, 10) }

@@ -1,0 +1,73 @@
+package inbox
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"mpim/domain"
+	"mpim/projections"
+	"mpim/projections/checkpoint"
+)
+
+// Name is the name of the projection and of its consumer.
+const Name = "inbox"
+
+// Config is what the projection needs.
+type Config struct {
+	Client redis.UniversalClient
+	// Partitions is how many the log has.
+	Partitions int
+	// Space stands in front of the names of keys, for a fold beside the live one. Default: empty.
+	Space string
+}
+
+// Projection folds the log into inboxes.
+type Projection struct {
+	*checkpoint.Redis
+}
+
+var _ projections.Projection = (*Projection)(nil)
+
+// New returns the projection.
+func New(c Config) *Projection {
+	return &Projection{checkpoint.NewRedis(checkpoint.RedisConfig{
+		Client: c.Client, Name: Name, Version: 1, Partitions: c.Partitions, Space: c.Space,
+	})}
+}
+
+// Handles implements projections.Projection.
+func (*Projection) Handles(t domain.EventType) bool {
+	switch t {
+	case domain.TypeConversationCreated, domain.TypeConversationUpdated, domain.TypeConversationDissolved,
+		domain.TypeMemberAdded, domain.TypeMemberJoined, domain.TypeMemberLeft, domain.TypeMemberRemoved,
+		domain.TypeMemberRoleChanged, domain.TypeMemberMuted,
+		domain.TypeMessageSent, domain.TypeMessageEdited, domain.TypeMessageRecalled, domain.TypeMessageReacted,
+		domain.TypeMessageExpired, domain.TypeReceiptMoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Apply implements projections.Projection.
+func (p *Projection) Apply(ctx context.Context, step projections.Step) error {
+	return p.Redis.Apply(ctx, step, p.fold)
+}
+
+// Fields of the hash of a conversation. Those of a user have its id behind them.
+const (
+	headField         = "h" // head sequence, ordinal
+	updatedField      = "u" // milliseconds
+	kindField         = "kind"
+	titleField        = "title"
+	avatarField       = "avatar"
+	joinField         = "join"
+	announcementField = "announcement"
+	peersField        = "peers" // of a pair
+	dissolvedField    = "x"     // sequence, ordinal
+	cursorField       = "c:"    // delivered, read, joined, left: sequence and ordinal of each
+	marksField        = "a:"    // session, sequence, …
+	mentionsField     = "m:"    // sequences
+	allField          = mentionsField + domain.MentionAll
+)
