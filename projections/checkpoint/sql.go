@@ -175,7 +175,7 @@ func (c SQL) Status(ctx context.Context) (projections.Status, error) {
 		if err != nil {
 			return err
 		}
-		s.Parked = int64(parked)
+		s.Parked = parked
 		return tx.NewSelect().Model((*builds.Build)(nil)).Column("state").
 			Where("name = ? AND build = ?", s.Name, s.Build).Scan(ctx, &s.State)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -159,7 +160,7 @@ func TestWritersMeet(t *testing.T) {
 			const rows, writers, rounds = 4, 8, 10
 			err := db.Write(t.Context(), func(ctx context.Context, tx bun.Tx) error {
 				for i := range rows {
-					if err := insert(ctx, tx, &thing{ID: fmt.Sprint(i)}); err != nil {
+					if err := insert(ctx, tx, &thing{ID: strconv.Itoa(i)}); err != nil {
 						return err
 					}
 				}
@@ -207,7 +208,7 @@ func addAll(ctx context.Context, db *database.DB, rows, writer int) error {
 			if writer%2 == 1 {
 				id = rows - 1 - id
 			}
-			if _, err := tx.ExecContext(ctx, "UPDATE things SET n = n + 1 WHERE id = ?", fmt.Sprint(id)); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE things SET n = n + 1 WHERE id = ?", strconv.Itoa(id)); err != nil {
 				return err
 			}
 		}

@@ -118,7 +118,9 @@ func TestMigrationsRefuseWhatDoesNotFit(t *testing.T) {
 		})
 	}
 	for _, wrong := range []fstest.MapFS{
-		{"0002_a.up.sql": {}, "0002_a.down.sql": {}}, {"1_a.up.sql": {}}, {"0001_a.up.sql": {}},
+		{"0002_a.up.sql": {}, "0002_a.down.sql": {}},
+		{"1_a.up.sql": {}},
+		{"0001_a.up.sql": {}},
 		files("-- requires: soon\n", ""),
 	} {
 		if _, err := database.NewMigrations(nil, wrong); err == nil {

@@ -22,13 +22,13 @@ import (
 // happens live.
 func TestAnyBatchingGivesTheSameRows(t *testing.T) {
 	t.Parallel()
-	reference := kinds["sqlite memory"](t)
 	for name, empty := range kinds {
 		if name == "sqlite" {
 			continue // the one in memory runs the same statements
 		}
 		t.Run(name, func(t *testing.T) {
-			db := empty(t)
+			t.Parallel()
+			reference, db := kinds["sqlite memory"](t), empty(t)
 			rapid.Check(t, func(r *rapid.T) {
 				clean(t, reference)
 				clean(t, db)

@@ -88,7 +88,7 @@ func benchInsert(b *testing.B, batch *schema.Batch) (string, []any) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		message := fact.(*domain.MessageSent) //nolint:forcetypeassert,errcheck // all are
+		message := fact.(*domain.MessageSent)
 		args = append(args, string(r.Conversation()), int64(r.ConversationSeq), r.Ordinal, string(r.ID), string(r.Actor), r.At,
 			message.Body.Type, message.ClientID, string(r.Data[strings.Index(string(r.Data), `"body":`)+7:len(r.Data)-1]))
 	}
