@@ -19,7 +19,6 @@ import (
 	"mpim/projections/presence"
 	"mpim/streams"
 	"mpim/streams/batch"
-	"mpim/streams/bus"
 	"mpim/streams/lease"
 )
 
@@ -33,7 +32,6 @@ const handleTime = 30 * time.Second
 type consumers struct {
 	stores  *stores
 	log     *streams.Log
-	bus     *bus.Bus
 	owner   *push.Owner
 	manager *lease.Manager
 	router  *message.Router
@@ -74,11 +72,8 @@ func chooseConsumers(all, only, except []string) ([]string, error) {
 func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string) (*consumers, error) {
 	c := &consumers{stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner)}
 	var err error
-	if c.bus, err = bus.New(bus.Config{Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger}); err != nil {
-		return nil, err
-	}
 	if c.owner, err = push.New(push.Config{
-		Bus: c.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
+		Bus: s.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
 	}); err != nil {
 		return nil, err
 	}
@@ -120,7 +115,7 @@ func (c *consumers) subscribe(id string) error {
 	if err != nil {
 		return err
 	}
-	c.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: 2 * batch.DefaultDrain}, watermill.NewSlogLogger(c.logger))
+	c.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: 2 * batch.DefaultDrain}, watermill.NewSlogLogger(c.logger.With(slog.String("component", "router"))))
 	if err != nil {
 		return err
 	}
@@ -226,8 +221,8 @@ func (c *consumers) newSweep() *presence.Sweeper {
 	return presence.NewSweeper(presence.SweeperConfig{
 		Client:    c.stores.redis,
 		Ledger:    expirer{gateway.Accounts{Store: c.log}},
-		Gateways:  gateways{c.bus},
-		Publisher: c.bus,
+		Gateways:  gateways{c.stores.bus},
+		Publisher: c.stores.bus,
 		Logger:    c.logger,
 	})
 }

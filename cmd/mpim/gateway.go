@@ -20,18 +20,17 @@ import (
 	"mpim/projections/presence"
 	"mpim/projections/recent"
 	"mpim/streams"
-	"mpim/streams/bus"
 	"mpim/streams/lease"
 )
 
 type gatewayCommand struct {
 	Addr             string   `help:"Address that clients use." default:"127.0.0.1:8080" env:"MPIM_ADDR"`
 	AdminAddr        string   `help:"Address of health and metrics." default:"127.0.0.1:8081" env:"MPIM_ADMIN_ADDR"`
-	ID               string   `help:"Name of this process life; default: host name and a random suffix." env:"MPIM_ID"`
-	PublicURL        string   `help:"URL by which clients reach this gateway." env:"MPIM_PUBLIC_URL"`
-	AllowedOrigins   []string `help:"Origins of pages that may connect, besides this host." env:"MPIM_ALLOWED_ORIGINS" sep:","`
-	TLSCert          string   `help:"Certificate file; without one it serves plain HTTP." env:"MPIM_TLS_CERT" type:"existingfile"`
-	TLSKey           string   `help:"Key file of the certificate." env:"MPIM_TLS_KEY" type:"existingfile"`
+	ID               string   `help:"Name of this process life; default: host name. A random suffix is added." placeholder:"NAME" env:"MPIM_ID"`
+	PublicURL        string   `placeholder:"URL" help:"URL by which clients reach this gateway." env:"MPIM_PUBLIC_URL"`
+	AllowedOrigins   []string `placeholder:"ORIGIN" help:"Origins of pages that may connect, besides this host." env:"MPIM_ALLOWED_ORIGINS" sep:","`
+	TLSCert          string   `placeholder:"FILE" help:"Certificate file; without one it serves plain HTTP." env:"MPIM_TLS_CERT" type:"existingfile"`
+	TLSKey           string   `placeholder:"FILE" help:"Key file of the certificate." env:"MPIM_TLS_KEY" type:"existingfile"`
 	AllowUnsafeRedis bool     `help:"Work with a Redis that may lose or evict the log: for a laptop." env:"MPIM_ALLOW_UNSAFE_REDIS"`
 }
 
@@ -84,7 +83,7 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	h := &health{checks: g.checks()}
 	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, g.stages(i.settings.Drain, serve(listener, g.handler, tls), h)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil)}})
+	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(g.setRates).Run}})
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })
 }
 
@@ -94,28 +93,25 @@ type gatewayParts struct {
 	log        *streams.Log
 	waiter     *checkpoint.Waiter
 	operations *api.Registry
+	setRates   func(api.Rates)
 	gateway    *gateway.Gateway
 	handler    http.Handler
 }
 
 // newGatewayParts wires a gateway. It starts nothing.
 func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string, origins []string) (*gatewayParts, error) {
-	messages, err := bus.New(bus.Config{Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger})
-	if err != nil {
-		return nil, err
-	}
 	g := &gatewayParts{stores: s, log: log, waiter: s.newWaiter()}
 	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(settings.AuthKey)})
 	if err != nil {
 		return nil, err
 	}
 	gate := auth.NewGate(tokens, log)
-	choices := presence.NewChoices(s.redis, messages)
-	operations, err := g.newOperations(settings, tokens, choices, messages)
+	choices := presence.NewChoices(s.redis, s.bus)
+	operations, err := g.newOperations(settings, tokens, choices)
 	if err != nil {
 		return nil, err
 	}
-	g.operations = operations.Registry()
+	g.operations, g.setRates = operations.Registry(), operations.SetRates
 	g.gateway, err = gateway.New(gateway.Config{
 		ID:             id,
 		Limits:         gateway.Limits{FrameBytes: int64(settings.LimitsFrameBytes), TextBytes: settings.LimitsTextBytes},
@@ -124,9 +120,9 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 		Operations:     gateway.Registry{Registry: g.operations},
 		Gate:           gate,
 		Ledger:         gateway.Accounts{Store: log},
-		Bus:            messages,
+		Bus:            s.bus,
 		Routes:         presence.NewRoutes(s.redis),
-		Channels:       messages,
+		Channels:       s.bus,
 		Holders:        pushHolders{s},
 		Standing:       standing{s, members.NewQueries(s.redis)},
 		Logger:         s.logger,
@@ -147,23 +143,20 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	return g, nil
 }
 
-func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, choices *presence.Choices, messages *bus.Bus) (*api.Operations, error) {
+func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, choices *presence.Choices) (*api.Operations, error) {
 	passwords, err := auth.NewPasswords(auth.PasswordsConfig{})
 	if err != nil {
 		return nil, err
 	}
 	limits := conversation.DefaultLimits()
 	limits.TextBytes, limits.ClientID, limits.GroupMembers = settings.LimitsTextBytes, settings.LimitsClientIDBytes, settings.LimitsGroupMembers
-	rates := api.DefaultRates()
-	rates.SendPerSecond, rates.SendBurst = settings.LimitsSendPerSecond, settings.LimitsSendBurst
-	rates.LoginPerMinute, rates.RegisterPerHour = settings.LimitsLoginPerMinute, settings.LimitsRegisterPerHour
 	s := g.stores
 	return api.New(api.Config{
 		Log: g.log, Placement: s.identity.Placement(), Durability: string(settings.Durability), Epoch: s.epoch,
 		Tokens: tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
 		History: history.NewQueries(s.db), Presence: presence.NewQueries(s.redis), Choices: choices,
-		Waiter: g.waiter, Typing: messages, Limits: limits, Rates: rates,
+		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 // projections returns every projection that this binary has, in the order in which lists show them.
 func (s *stores) projections() []projections.Projection {
 	return []projections.Projection{
-		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions}),
+		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Publisher: s.bus, Logger: s.logger}),
 		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions}),

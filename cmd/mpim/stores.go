@@ -14,6 +14,7 @@ import (
 	"mpim/projections/database"
 	"mpim/schema/migrations"
 	"mpim/streams"
+	"mpim/streams/bus"
 )
 
 // stores are the servers that a process works with, and the log on them.
@@ -21,7 +22,9 @@ type stores struct {
 	redis    redis.UniversalClient
 	server   streams.Server
 	db       *database.DB
+	// identity and bus are set by adopt, once it is known which log this is.
 	identity streams.Identity
+	bus      *bus.Bus
 	registry *prometheus.Registry
 	logger   *slog.Logger
 }
@@ -90,7 +93,9 @@ func (s *stores) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.identity = identity
+	if err := s.adopt(identity); err != nil {
+		return err
+	}
 	if err := s.db.Ping(ctx); err != nil {
 		s.logger.Warn("the SQL database does not answer: going by what Redis says about the log", slog.Any("error", err))
 		return nil
@@ -103,6 +108,13 @@ func (s *stores) openLog(ctx context.Context) error {
 		return err
 	}
 	return s.compareIdentity(ctx)
+}
+
+// adopt takes the log with this identity for the one to work on.
+func (s *stores) adopt(identity streams.Identity) (err error) {
+	s.identity = identity
+	s.bus, err = bus.New(bus.Config{Client: s.redis, Partitions: identity.Partitions, Logger: s.logger})
+	return err
 }
 
 func (s *stores) compareIdentity(ctx context.Context) error {
@@ -137,13 +149,7 @@ func (s *stores) createLog(ctx context.Context, partitions int) (created bool, e
 		return false, err
 	}
 	if ok && known.Complete {
-		if s.identity, err = streams.ReadIdentity(ctx, s.redis); errors.Is(err, streams.ErrNoLog) {
-			return false, s.noLog(ctx)
-		}
-		if err != nil {
-			return false, err
-		}
-		return false, s.compareIdentity(ctx)
+		return false, s.openLog(ctx)
 	}
 	if !ok {
 		if held, err := streams.ReadIdentity(ctx, s.redis); !errors.Is(err, streams.ErrNoLog) {
@@ -162,7 +168,9 @@ func (s *stores) createLog(ctx context.Context, partitions int) (created bool, e
 			return false, err
 		}
 	}
-	s.identity = streams.Identity{ID: known.ID, Key: known.Key, Partitions: known.Partitions, Epoch: known.Epoch}
+	if err := s.adopt(streams.Identity{ID: known.ID, Key: known.Key, Partitions: known.Partitions, Epoch: known.Epoch}); err != nil {
+		return false, err
+	}
 	if err := streams.Create(ctx, s.redis, s.identity); err != nil {
 		return false, err
 	}

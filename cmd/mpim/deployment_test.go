@@ -1,0 +1,184 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
+	"mpim/streams/streamstest/processtest"
+)
+
+// binary builds the real program once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	directory, err := os.MkdirTemp("", "mpim-binary-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(directory, "mpim")
+	output, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build mpim: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
+// deployment is MPIM as people run it: real servers, and each part a process of its own.
+type deployment struct {
+	path     string
+	redis    *streamstest.RedisServer
+	database *projectionstest.MariaDBServer
+	env      []string
+	gateways []*part
+	workers  []*part
+}
+
+// part is one process of the deployment. URL is the same in every life of it.
+type part struct {
+	*processtest.Process
+	url   string
+	admin string
+}
+
+// layout is what a deployment consists of.
+type layout struct {
+	gateways, workers int
+	// redis are options of its server; fsynced asks for that durability.
+	redis   []streamstest.Option
+	fsynced bool
+	// redisURL, where it is set, is the address the processes use instead of the server's own.
+	redisURL string
+	env      []string
+}
+
+// deploy starts everything, and waits until the first gateway is ready to serve.
+func deploy(t *testing.T, l layout) *deployment {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &deployment{path: path, redis: streamstest.StartRedis(t, l.redis...), database: projectionstest.StartMariaDB(t)}
+	redisURL := l.redisURL
+	if redisURL == "" {
+		redisURL = d.redis.URL()
+	}
+	durability := "appended"
+	if l.fsynced {
+		durability = "fsynced"
+	}
+	d.env = append([]string{
+		"MPIM_REDIS_URL=" + redisURL,
+		"MPIM_DATABASE_URL=" + d.database.URL(d.database.CreateDatabase(t)),
+		"MPIM_AUTH_KEY=" + strings.Repeat("test key ", 5),
+		"MPIM_DURABILITY=" + durability,
+		"MPIM_LIMITS_REGISTER_PER_HOUR=0", "MPIM_LIMITS_LOGIN_PER_MINUTE=0", "MPIM_LIMITS_SEND_PER_SECOND=0",
+		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),
+	}, l.env...)
+	if output, err := d.run(t.Context(), "migrate", "up"); err != nil {
+		t.Fatalf("migrate up: %v\n%s", err, output)
+	}
+	for n := range l.workers {
+		d.workers = append(d.workers, d.start(t, fmt.Sprintf("worker%d", n), "worker"))
+	}
+	for n := range l.gateways {
+		d.gateways = append(d.gateways, d.start(t, fmt.Sprintf("gateway%d", n), "gateway"))
+	}
+	d.waitReady(t)
+	return d
+}
+
+// start starts one part on ports of its own.
+func (d *deployment) start(t *testing.T, name, role string) *part {
+	t.Helper()
+	p := &part{}
+	err := processtest.OnFreePort(func(port int) error {
+		adminPort, err := processtest.FreePort()
+		if err != nil {
+			return err
+		}
+		p.url, p.admin = fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", adminPort)
+		args := []string{role, "--id", name, "--admin-addr", strings.TrimPrefix(p.admin, "http://")}
+		if role == "gateway" {
+			args = append(args, "--addr", strings.TrimPrefix(p.url, "http://"))
+		}
+		directory, err := os.MkdirTemp("", "mpim-"+name+"-")
+		if err != nil {
+			return err
+		}
+		p.Process, err = processtest.Start(processtest.Spec{
+			Name: name, Path: d.path, Args: args, Env: d.env, Dir: directory, StopTimeout: 30 * time.Second,
+		})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err = p.WaitLine(ctx, "ready "+role+" ")
+		if err != nil {
+			_ = p.Kill()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s printed at the end:\n%s", name, p.Tail())
+		}
+		_ = p.Kill()
+		_ = os.RemoveAll(p.Dir())
+	})
+	return p
+}
+
+// run runs a command of the binary to its end.
+func (d *deployment) run(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, d.path, args...)
+	command.Env = d.env
+	output, err := command.Output()
+	if failed, ok := err.(*exec.ExitError); ok {
+		return string(output), fmt.Errorf("mpim %s: %w: %s", strings.Join(args, " "), err, failed.Stderr)
+	}
+	return string(output), err
+}
+
+// waitReady waits until every gateway says that it is ready.
+func (d *deployment) waitReady(t *testing.T) {
+	t.Helper()
+	for _, g := range d.gateways {
+		waitFor(t, 30*time.Second, "the gateway is ready", func() error {
+			var checks map[string]string
+			_, err := rest(t.Context(), "GET", g.admin+"/readyz", "", nil, &checks)
+			return err
+		})
+	}
+}
+
+// waitFor polls until check returns nil, and fails the test with its last error when the time is up.
+func waitFor(t *testing.T, limit time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("not within %s: %s: %v", limit, what, err)
+		case <-tick.C:
+		}
+	}
+}
