@@ -55,8 +55,15 @@ func (g *Gateway) lane(user domain.UserID, params []byte) string {
 	}
 }
 
-// call makes a request of the client and tells the session what became of it.
-func (c *conn) call(call *Call) {
+// errand is one request of a client that is being made.
+type errand struct {
+	conn *conn
+	call *Call
+}
+
+// run makes the request and tells the session what became of it.
+func (e errand) run() {
+	c, call := e.conn, e.call
 	began := time.Now()
 	result, err := c.perform(call)
 	c.gateway.metrics.calls.WithLabelValues(call.Method).Observe(time.Since(began).Seconds())
@@ -71,7 +78,7 @@ func (c *conn) perform(call *Call) (result []byte, err error) {
 			err = fmt.Errorf("%s panicked: %v\n%s", call.Method, cause, debug.Stack())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), c.gateway.config.CallTimeout)
+	ctx, cancel := context.WithTimeout(detached, c.gateway.config.CallTimeout)
 	defer cancel()
 	if call.Method == methodWatch {
 		return c.watch(ctx, call.Params)

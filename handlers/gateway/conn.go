@@ -42,6 +42,10 @@ type conn struct {
 	losses int64
 }
 
+// detached is the context of what belongs to a socket and not to whoever set it off. It cannot end: contexts that can
+// would cost a timer and a goroutine each read and write. The socket is closed instead.
+var detached = context.Background()
+
 const (
 	// closeTimeout is how long what is still to be written may take before a close cuts the connection.
 	closeTimeout = 5 * time.Second
@@ -66,11 +70,15 @@ func (c *conn) step(step func(s *Session, now time.Time) Step) (todo Step, write
 
 // push queues a notification; see Session.Push.
 func (c *conn) push(class Class, frame []byte) {
-	c.mu.Lock()
-	todo := c.session.Push(class, frame)
-	write := c.settle(&todo)
-	c.mu.Unlock()
+	todo, write := c.pushStep(class, frame)
 	c.carryOut(todo, write)
+}
+
+func (c *conn) pushStep(class Class, frame []byte) (todo Step, write bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	todo = c.session.Push(class, frame)
+	return todo, c.settle(&todo)
 }
 
 // settle decides, under the lock, who writes and who closes. It returns true where a writer is to be started.
@@ -100,16 +108,16 @@ func patience(code CloseCode) time.Duration {
 
 func (c *conn) carryOut(todo Step, write bool) {
 	if write {
-		go c.write()
+		c.spawn(c.write)
 	}
 	if todo.Shed > 0 {
 		c.gateway.metrics.shed.Add(float64(todo.Shed))
 	}
 	if todo.Hello != nil {
-		go c.gateway.greet(c, todo.Hello)
+		c.spawn(handshake{c, todo.Hello}.run)
 	}
 	for _, call := range todo.Calls {
-		go c.call(call)
+		c.spawn(errand{c, call}.run)
 	}
 }
 
@@ -138,19 +146,17 @@ func (c *conn) tick() {
 // read takes one frame in, or clears up where the socket has ended. What follows is read by a new goroutine: this one's
 // stack has grown while it handled the frame, and would stay that large for as long as the connection is idle.
 func (c *conn) read() {
-	defer c.rescue()
 	if err := c.readFrame(); err != nil {
 		c.ended(err)
 		return
 	}
-	go c.read()
+	c.spawn(c.read)
 }
 
 var frameBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (c *conn) readFrame() error {
-	// Contexts that can end would cost a timer and a goroutine each read. The socket is closed instead.
-	kind, r, err := c.socket.Reader(context.Background())
+	kind, r, err := c.socket.Reader(detached)
 	if err != nil {
 		return err
 	}
@@ -174,33 +180,46 @@ func (c *conn) readFrame() error {
 
 // ended notes how the socket ended and lets the peer go.
 func (c *conn) ended(err error) {
-	c.mu.Lock()
-	c.session.Abandon()
-	c.gone = true
-	code := c.code
-	byPeer := code == closeNotRequested && websocket.CloseStatus(err) != -1
-	if code == closeNotRequested {
-		switch {
-		case errors.Is(err, websocket.ErrMessageTooBig):
-			code = CloseTooBig
-		case byPeer:
-			code = CloseNormal
-		default:
-			code = CloseLost
-		}
-		c.code = code
+	if code, first := c.abandon(err); first {
+		c.gateway.left(c, code)
 	}
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.mu.Unlock()
-	c.gateway.left(c, code)
 	// After a frame over the limit or a violation of RFC 6455 the library has sent its close frame; cutting the connection at
 	// once could destroy it on its way.
 	_ = c.socket.Close(websocket.StatusProtocolError, "")
 }
 
-// rescue keeps a mistake in one connection's handling from ending the process.
+// abandon ends the session, and returns the code that the socket ended with. It is false where that was done before.
+func (c *conn) abandon(err error) (code CloseCode, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return c.code, false
+	}
+	c.gone = true
+	c.session.Abandon()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	switch {
+	case c.code != closeNotRequested:
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		c.code = CloseTooBig
+	case websocket.CloseStatus(err) != -1:
+		c.code = CloseNormal
+	default:
+		c.code = CloseLost
+	}
+	return c.code, true
+}
+
+// spawn runs a part of the connection in a goroutine of its own. A mistake in it ends the connection and not the process.
+func (c *conn) spawn(part func()) {
+	go func() {
+		defer c.rescue()
+		part()
+	}()
+}
+
 func (c *conn) rescue() {
 	if cause := recover(); cause != nil {
 		c.gateway.logger.Error("connection panicked", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
@@ -264,7 +283,7 @@ func (c *conn) writeBatch(b *writeBatch) (err error) {
 		if err != nil {
 			break
 		}
-		err = c.socket.Write(context.Background(), websocket.MessageText, frame)
+		err = c.socket.Write(detached, websocket.MessageText, frame)
 	}
 	return errors.Join(err, c.link.flush())
 }

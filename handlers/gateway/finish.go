@@ -23,7 +23,7 @@ func (s *Session) Welcome(now time.Time, owner Owner, expires time.Time, result 
 	s.state, s.owner, s.expires = live, owner, expires
 	s.pingAt = now.Add(s.protocol.Limits.Heartbeat)
 	// Pushes come after the answer to hello, so it does not wait for the others of its batch.
-	s.answerNow(&step, s.hello.batch, appendResult(nil, s.hello.id, result))
+	s.answerNow(&step, s.hello.batch, resultFrame(s.hello.id, result))
 	held, overheld, early := s.held, s.overheld, s.early
 	s.hello, s.held, s.early, s.heldBytes, s.overheld = nil, nil, nil, 0, false
 	for _, p := range held {
@@ -54,7 +54,7 @@ func (s *Session) Refuse(now time.Time, o Outcome, code CloseCode) (step Step) {
 	s.state, s.helloBy = awaiting, now.Add(s.protocol.Limits.Hello)
 	hello, early := s.hello, s.early
 	s.hello, s.held, s.early, s.heldBytes, s.overheld = nil, nil, nil, 0, false
-	s.answerNow(&step, hello.batch, appendError(nil, hello.id, asRPC(o.Err, o.RequestID)))
+	s.answerNow(&step, hello.batch, errorFrame(hello.id, asRPC(o.Err, o.RequestID)))
 	for _, c := range early {
 		s.desk.forget(c)
 		s.refuse(&step, c, asRPC(domain.Errorf(domain.Unauthenticated, "hello failed"), ""))
@@ -81,7 +81,7 @@ func (s *Session) Finish(now time.Time, c *Call, o Outcome) (step Step) {
 	case len(o.Result) > s.protocol.Limits.AnswerBytes:
 		s.refuse(&step, c, tooLong(s.protocol.Limits.AnswerBytes))
 	default:
-		s.answer(&step, c.batch, appendResult(make([]byte, 0, len(o.Result)+len(c.id)+40), c.id, o.Result))
+		s.answer(&step, c.batch, resultFrame(c.id, o.Result))
 	}
 	if s.state == leaving && s.desk.pending == 0 {
 		step = s.close(s.closing)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -166,14 +167,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	socket.SetReadLimit(g.config.Limits.FrameBytes)
 	c := &conn{gateway: g, socket: socket, link: h.link, remote: remoteHost(r), bearer: bearer(r)}
-	c.number = g.hub.add(c)
 	c.session.init(&g.protocol, time.Now())
 	g.metrics.open.Add(1)
-	c.mu.Lock()
-	c.arm(time.Now())
-	c.mu.Unlock()
+	c.number = g.hub.add(c)
+	c.do(func(s *Session, now time.Time) (step Step) {
+		if g.draining.Load() {
+			// Drain may have asked all others before this one was there.
+			return s.End(now, CloseDraining)
+		}
+		return step
+	})
 	// The handler returns, so that net/http lets go of the request and of a stack that parsing it has grown.
-	go c.read()
+	c.spawn(c.read)
 }
 
 func refuseHTTP(w http.ResponseWriter, status int, code domain.Code, detail string) {
@@ -240,27 +245,17 @@ const (
 // when all are closed or the context ends.
 func (g *Gateway) Drain(ctx context.Context, over time.Duration) error {
 	g.draining.Store(true)
-	conns := g.hub.all()
-	steps := max(1, int(over/drainStep))
-	each := (len(conns) + steps - 1) / steps
-	for len(conns) > 0 {
-		n := min(each, len(conns))
-		for _, c := range conns[:n] {
-			c.do(func(s *Session, now time.Time) Step { return s.End(now, CloseDraining) })
-		}
-		if conns = conns[n:]; len(conns) > 0 && !wait(ctx, drainStep) {
-			return ctx.Err()
-		}
+	asked := spread(ctx, g.hub.all(), over, func(c *conn) {
+		c.do(func(s *Session, now time.Time) Step { return s.End(now, CloseDraining) })
+	})
+	for asked && g.Connections() > 0 {
+		asked = wait(ctx, spreadStep)
 	}
-	for g.Connections() > 0 {
-		if !wait(ctx, drainStep) {
-			return ctx.Err()
-		}
+	if !asked {
+		return fmt.Errorf("drain: %d sockets are still open: %w", g.Connections(), ctx.Err())
 	}
 	return nil
 }
-
-const drainStep = 50 * time.Millisecond
 
 // requestID makes an id under which an internal error is found in the log.
 func requestID() string {

@@ -34,10 +34,17 @@ type shownLimits struct {
 	Pending     int   `json:"pending"`
 }
 
-// greet carries a handshake out and tells the session how it went.
-func (g *Gateway) greet(c *conn, hello *Hello) {
+// handshake is one hello that is being carried out.
+type handshake struct {
+	conn  *conn
+	hello *Hello
+}
+
+// run carries the handshake out and tells the session how it went.
+func (h handshake) run() {
+	c, hello, g := h.conn, h.hello, h.conn.gateway
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), g.config.HelloTimeout)
+	ctx, cancel := context.WithTimeout(detached, g.config.HelloTimeout)
 	defer cancel()
 	who, err := g.admit(ctx, c, hello)
 	if err != nil {

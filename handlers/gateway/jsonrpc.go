@@ -142,7 +142,9 @@ func parseRequest(value []byte) request {
 
 var nullID = []byte("null")
 
-func appendResult(b, id, result []byte) []byte {
+// resultFrame returns the answer to a request that succeeded.
+func resultFrame(id, result []byte) []byte {
+	b := make([]byte, 0, len(id)+len(result)+40)
 	b = append(b, `{"jsonrpc":"2.0","id":`...)
 	b = append(b, id...)
 	b = append(b, `,"result":`...)
@@ -150,10 +152,12 @@ func appendResult(b, id, result []byte) []byte {
 	return append(b, '}')
 }
 
-func appendError(b, id []byte, e *rpcError) []byte {
+// errorFrame returns the answer to a request that failed; the id is null where it is nil.
+func errorFrame(id []byte, e *rpcError) []byte {
 	if id == nil {
 		id = nullID
 	}
+	b := make([]byte, 0, len(id)+len(e.message)+140)
 	b = append(b, `{"jsonrpc":"2.0","id":`...)
 	b = append(b, id...)
 	b = append(b, `,"error":{"code":`...)

@@ -52,7 +52,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h.link = &link{Conn: conn}
 	h.link.heard.Store(time.Now().UnixNano())
 	if n := rw.Reader.Buffered(); n > 0 {
-		early, _ := rw.Reader.Peek(n)
+		early, _ := rw.Peek(n)
 		h.link.early = append([]byte(nil), early...)
 	}
 	return h.link, bufio.NewReadWriter(bufio.NewReaderSize(h.link, readBuffer), bufio.NewWriterSize(h.link, writeBuffer)), nil
@@ -84,18 +84,16 @@ func (l *link) Write(b []byte) (int, error) {
 	if l.gathered == nil {
 		return l.Conn.Write(b)
 	}
-	buf := *l.gathered
-	if len(buf)+len(b) > gatherBuffer {
-		if _, err := l.Conn.Write(buf); err != nil {
+	if len(*l.gathered)+len(b) > gatherBuffer {
+		if _, err := l.Conn.Write(*l.gathered); err != nil {
 			return 0, err
 		}
-		buf = buf[:0]
-		*l.gathered = buf
+		*l.gathered = (*l.gathered)[:0]
 	}
 	if len(b) > gatherBuffer {
 		return l.Conn.Write(b)
 	}
-	*l.gathered = append(buf, b...)
+	*l.gathered = append(*l.gathered, b...)
 	return len(b), nil
 }
 

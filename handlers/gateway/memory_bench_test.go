@@ -157,7 +157,7 @@ func serveForBenchmark(kind string) {
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
-	fmt.Println(listener.Addr()) //nolint:forbidigo // what the benchmark waits for
+	fmt.Println(listener.Addr())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		if kind == fanOut && lines.Text() != "measure" {
@@ -170,7 +170,7 @@ func serveForBenchmark(kind string) {
 		debug.FreeOSMemory()
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		fmt.Println(resident(), stats.HeapInuse, stats.StackInuse, processorTime()) //nolint:forbidigo // what the benchmark waits for
+		fmt.Println(resident(), stats.HeapInuse, stats.StackInuse, processorTime())
 	}
 }
 
@@ -191,13 +191,14 @@ func bare(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	ctx := context.WithoutCancel(r.Context())
 	go func() {
 		for {
-			kind, frame, err := socket.Read(context.Background())
+			kind, frame, err := socket.Read(ctx)
 			if err != nil {
 				return
 			}
-			if err := socket.Write(context.Background(), kind, frame); err != nil {
+			if err := socket.Write(ctx, kind, frame); err != nil {
 				return
 			}
 		}
@@ -210,7 +211,7 @@ func resident() int64 {
 	if err != nil {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		return int64(stats.Sys - stats.HeapReleased) //nolint:gosec // memory fits
+		return int64(stats.Sys - stats.HeapReleased)
 	}
 	pages, _ := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
 	return pages * int64(os.Getpagesize())
@@ -223,11 +224,11 @@ func rawHello(address, user string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return handshake(conn, user)
+	return openByHand(conn, user)
 }
 
-// handshake opens a socket on a connection by hand.
-func handshake(conn net.Conn, user string) (net.Conn, error) {
+// openByHand opens a socket on a connection by hand.
+func openByHand(conn net.Conn, user string) (net.Conn, error) {
 	_, err := io.WriteString(conn, "GET /v1/ws HTTP/1.1\r\nHost: gateway\r\nUser-Agent: benchmark\r\nAccept: */*\r\n"+
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: "+gateway.Subprotocol+"\r\n\r\n")
@@ -259,7 +260,7 @@ func maskedFrame(text []byte) []byte {
 		b.WriteByte(0x80 | byte(len(text)))
 	} else {
 		b.WriteByte(0x80 | 126)
-		_ = binary.Write(&b, binary.BigEndian, uint16(len(text))) //nolint:gosec // short
+		_ = binary.Write(&b, binary.BigEndian, uint16(len(text)))
 	}
 	b.Write([]byte{0, 0, 0, 0})
 	b.Write(text)
@@ -285,7 +286,7 @@ func readRawFrame(r *bufio.Reader) ([]byte, error) {
 		if err := binary.Read(r, binary.BigEndian, &length); err != nil {
 			return nil, err
 		}
-		n = int(length) //nolint:gosec // a test
+		n = int(length)
 	}
 	payload := make([]byte, n)
 	_, err := io.ReadFull(r, payload)

@@ -28,8 +28,8 @@ func hello(token string) string {
 }
 
 // until waits until something holds. In a bubble that takes no real time.
-func until(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func until(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for range 60_000 {
@@ -38,7 +38,7 @@ func until(t testing.TB, what string, holds func() bool) {
 		}
 		<-ticker.C
 	}
-	t.Fatalf("never: %s", what)
+	tb.Fatalf("never: %s", what)
 }
 
 func (w *world) endings() []ending {
@@ -267,7 +267,7 @@ func TestPendingRequestsAreBounded(t *testing.T) {
 // rawClient speaks by hand, so that it can be silent.
 func (s *server) rawClient(t *testing.T, user string) net.Conn {
 	t.Helper()
-	conn, err := handshake(must(s.listener.dial(t.Context(), "", "")), user)
+	conn, err := openByHand(must(s.listener.dial(t.Context(), "", "")), user)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,7 +26,7 @@ func (s *Session) Receive(now time.Time, frame []byte) (step Step) {
 	s.heard = now
 	requests, isBatch, fault := parseFrame(frame, s.protocol.Limits.Pending)
 	if fault != nil {
-		s.send(&step, Messages, appendError(nil, nil, fault))
+		s.send(&step, Messages, errorFrame(nil, fault))
 		s.countMalformed(&step, now)
 		return step
 	}
@@ -48,7 +49,7 @@ func (s *Session) ReceiveBinary(now time.Time) (step Step) {
 		return step
 	}
 	s.heard = now
-	s.send(&step, Messages, appendError(nil, nil, errNotText))
+	s.send(&step, Messages, errorFrame(nil, errNotText))
 	s.countMalformed(&step, now)
 	return step
 }
@@ -72,13 +73,8 @@ func (s *Session) countMalformed(step *Step, now time.Time) {
 		return
 	}
 	minuteAgo := now.Add(-time.Minute)
-	kept := s.malformed[:0]
-	for _, t := range s.malformed {
-		if t.After(minuteAgo) {
-			kept = append(kept, t)
-		}
-	}
-	s.malformed = append(kept, now)
+	s.malformed = slices.DeleteFunc(s.malformed, func(t time.Time) bool { return !t.After(minuteAgo) })
+	s.malformed = append(s.malformed, now)
 	if len(s.malformed) >= s.protocol.Limits.Malformed {
 		calls := step.Calls
 		*step = s.close(CloseViolation)
@@ -90,21 +86,21 @@ func (s *Session) countMalformed(step *Step, now time.Time) {
 func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
 	switch {
 	case r.err != nil:
-		s.answer(step, b, appendError(nil, r.id, r.err))
+		s.answer(step, b, errorFrame(r.id, r.err))
 		return false
 	case r.method == methodHello:
 		s.greet(step, r, b)
 		return true
 	case r.method == methodPing:
 		if r.id != nil {
-			s.answer(step, b, appendResult(nil, r.id, pong(now)))
+			s.answer(step, b, resultFrame(r.id, pong(now)))
 		}
 		return true
 	}
 	route, ok := s.protocol.Route(s.owner.User, r.method, r.params)
 	if !ok {
 		if r.id != nil {
-			s.answer(step, b, appendError(nil, r.id, &rpcError{
+			s.answer(step, b, errorFrame(r.id, &rpcError{
 				number: numberUnknownMethod, code: domain.NotFound, message: "there is no such method",
 			}))
 		}
@@ -164,7 +160,7 @@ func (s *Session) greet(step *Step, r *request, b *batch) {
 	}
 	if refusal != nil {
 		if r.id != nil {
-			s.answer(step, b, appendError(nil, r.id, asRPC(refusal, "")))
+			s.answer(step, b, errorFrame(r.id, asRPC(refusal, "")))
 		}
 		return
 	}
@@ -182,7 +178,7 @@ func pong(now time.Time) []byte {
 // refuse answers a request with an error.
 func (s *Session) refuse(step *Step, c *Call, e *rpcError) {
 	if c.id != nil {
-		s.answer(step, c.batch, appendError(nil, c.id, e))
+		s.answer(step, c.batch, errorFrame(c.id, e))
 	}
 }
 

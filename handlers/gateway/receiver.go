@@ -22,13 +22,10 @@ func (g *Gateway) listen(ctx context.Context) error {
 		}, func(_ string, message []byte) { g.hear(message) })
 		g.ready.Store(false)
 		g.tracker.broken()
-		if ctx.Err() != nil {
-			return nil
+		if err != nil {
+			g.logger.Warn("subscription to pushes broke", slog.Any("error", err))
 		}
-		g.logger.Warn("subscription broke", slog.String("channel", channel), slog.Any("error", err))
-		if !wait(ctx, pause) {
-			return nil
-		}
+		wait(ctx, pause)
 	}
 	return nil
 }

@@ -17,9 +17,6 @@ type resyncer struct {
 	wake   chan struct{}
 }
 
-// resyncStep is how often some connections are told.
-const resyncStep = 50 * time.Millisecond
-
 func newResyncer(h *hub, spread time.Duration, count func(int)) *resyncer {
 	return &resyncer{hub: h, spread: spread, count: count, wake: make(chan struct{}, 1)}
 }
@@ -48,21 +45,32 @@ func (r *resyncer) run(ctx context.Context) error {
 // round tells every connection once. A loss that is noticed meanwhile begins another round after this one, which passes
 // over those who were told, or welcomed, after it.
 func (r *resyncer) round(ctx context.Context) {
-	conns := r.hub.all()
-	each := (len(conns) + int(r.spread/resyncStep)) / max(1, int(r.spread/resyncStep))
-	for len(conns) > 0 {
-		n := min(each, len(conns))
-		told := 0
-		for _, c := range conns[:n] {
-			if c.resync(r.losses.Load()) {
-				told++
-			}
+	told := 0
+	spread(ctx, r.hub.all(), r.spread, func(c *conn) {
+		if c.resync(r.losses.Load()) {
+			told++
 		}
-		r.count(told)
-		if conns = conns[n:]; len(conns) > 0 && !wait(ctx, resyncStep) {
-			return
+	})
+	r.count(told)
+}
+
+// spreadStep is how often some connections have their turn.
+const spreadStep = 50 * time.Millisecond
+
+// spread does something to each connection, the first at once and the others evenly over the given time. It is false
+// where the context ends first.
+func spread(ctx context.Context, conns []*conn, over time.Duration, do func(*conn)) bool {
+	steps := max(1, int(over/spreadStep))
+	done := 0
+	for step := 1; done < len(conns); step++ {
+		if step > 1 && !wait(ctx, spreadStep) {
+			return false
+		}
+		for due := (len(conns)*step + steps - 1) / steps; done < due; done++ {
+			do(conns[done])
 		}
 	}
+	return true
 }
 
 // resync tells the connection to sync, unless it was told or welcomed after that many losses.

@@ -28,6 +28,7 @@ import (
 //	take [bytes=N]            the frames to write
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata/session", func(t *testing.T, path string) {
+		t.Helper()
 		var s scenario
 		datadriven.RunTest(t, path, s.run)
 	})
@@ -113,7 +114,7 @@ func (s *scenario) step(t *testing.T, d *datadriven.TestData) gateway.Step {
 	case "refuse":
 		d.ScanArgs(t, "code", &code)
 		d.MaybeScanArgs(t, "close", &number)
-		return s.session.Refuse(s.now, gateway.Outcome{Err: domain.Errorf(domain.Code(code), "refused")}, gateway.CloseCode(number)) //nolint:gosec // a test
+		return s.session.Refuse(s.now, gateway.Outcome{Err: domain.Errorf(domain.Code(code), "refused")}, gateway.CloseCode(number))
 	case "finish":
 		d.ScanArgs(t, "call", &number)
 		o := gateway.Outcome{Result: []byte(d.Input)}
@@ -135,7 +136,7 @@ func (s *scenario) step(t *testing.T, d *datadriven.TestData) gateway.Step {
 		return s.session.Resync(s.now)
 	case "end":
 		d.ScanArgs(t, "code", &number)
-		return s.session.End(s.now, gateway.CloseCode(number)) //nolint:gosec // a test
+		return s.session.End(s.now, gateway.CloseCode(number))
 	case "abandon":
 		s.session.Abandon()
 		return gateway.Step{}

@@ -110,13 +110,10 @@ func (g *Gateway) listenStatus(ctx context.Context) error {
 	}
 	for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
 		err := g.config.Channels.Listen(ctx, channels, func() { pause = minPause }, func(_ string, message []byte) { g.hearStatus(message) })
-		if ctx.Err() != nil {
-			return nil
+		if err != nil {
+			g.logger.Warn("subscription to presence broke", slog.Any("error", err))
 		}
-		g.logger.Warn("subscription to presence broke", slog.Any("error", err))
-		if !wait(ctx, pause) {
-			return nil
-		}
+		wait(ctx, pause)
 	}
 	return nil
 }

@@ -288,7 +288,7 @@ type server struct {
 }
 
 // serve runs a gateway until the test ends.
-func serve(t testing.TB, w *world, id string, change ...func(*gateway.Config)) *server {
+func serve(t *testing.T, w *world, id string, change ...func(*gateway.Config)) *server {
 	t.Helper()
 	config := gateway.Config{
 		ID: id, Placement: placement, Operations: w, Gate: w, Ledger: w, Bus: w, Routes: w, Channels: w, Holders: w, Standing: w,
@@ -363,19 +363,19 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 
 // client is a client of a gateway. It reads all the time, as clients should.
 type client struct {
-	t      testing.TB
+	t      *testing.T
 	socket *websocket.Conn
 	frames chan string
 	closed chan error
 	id     domain.ConnectionID
 }
 
-func (s *server) dial(t testing.TB) *client {
+func (s *server) dial(t *testing.T) *client {
 	t.Helper()
 	return s.dialWith(t, &websocket.DialOptions{Subprotocols: []string{gateway.Subprotocol}})
 }
 
-func (s *server) dialWith(t testing.TB, options *websocket.DialOptions) *client {
+func (s *server) dialWith(t *testing.T, options *websocket.DialOptions) *client {
 	t.Helper()
 	transport := &http.Transport{DialContext: s.listener.dial, DisableKeepAlives: true}
 	options.HTTPClient = &http.Client{Transport: transport}
@@ -408,7 +408,7 @@ func (s *server) dialWith(t testing.TB, options *websocket.DialOptions) *client 
 }
 
 // hello dials and says hello as a user.
-func (s *server) hello(t testing.TB, user string) *client {
+func (s *server) hello(t *testing.T, user string) *client {
 	t.Helper()
 	c := s.dial(t)
 	answer := c.ask(`{"jsonrpc":"2.0","id":"hello","method":"hello","params":{"token":"` + user + `"}}`)
