@@ -55,7 +55,7 @@ type Config struct {
 	Client redis.UniversalClient
 	// Partitions is how many the log has.
 	Partitions int
-	// Worker is the consumer name in the groups.
+	// Worker is what the groups in Redis call this reader.
 	Worker string
 	// Consumers are the topics.
 	Consumers []Consumer

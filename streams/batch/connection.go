@@ -77,7 +77,7 @@ func (r *reader) seek(ctx context.Context) error {
 	if r.lastID != (streamID{}) {
 		id = r.lastID.String()
 	}
-	return seekScript.Run(ctx, r.conn.Load(), []string{r.key}, r.Consumer, id).Err()
+	return seekScript.Run(ctx, r.conn.Load(), []string{r.key}, r.Consumer, id, r.config.Worker).Err()
 }
 
 // interrupt waits until ctx ends and then ends the read that is blocked, until done is closed. It asks the server to, because

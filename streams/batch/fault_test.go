@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"mpim/domain"
 	"mpim/schema"
 	"mpim/streams/batch"
+	"mpim/streams/lease"
 )
 
 // moveCursor puts the cursor of a group elsewhere, as a deposed worker's read does.
@@ -63,6 +65,27 @@ func TestGroupThatIsLostIsMadeAgain(t *testing.T) {
 		}
 		w.append(0, 5)
 		sub.ledger.await(t, 0, 10)
+	})
+}
+
+func TestGroupsForgetReadersThatAreGone(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(s store) {
+		t := s.t
+		w := newWriter(t, s)
+		l := newLedger()
+		for i := range int64(5) {
+			w.append(0, 1)
+			sub := newSubscriber(t, s, l, func(c *batch.Config) { c.Worker = "worker" + strconv.FormatInt(i, 10) })
+			sub.consume(sub.subscribe("history"), nil)
+			end := sub.hold("history", 0, i+1)
+			l.await(t, 0, i+1)
+			end(lease.ErrHandedOver)
+		}
+		readers, err := w.client.XInfoConsumers(t.Context(), logKey(0), "history").Result()
+		if err != nil || len(readers) != 1 || readers[0].Name != "worker4" {
+			t.Errorf("the group has the readers %v, %v", readers, err)
+		}
 	})
 }
 

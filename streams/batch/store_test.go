@@ -153,7 +153,7 @@ func entry(partition int, uuid string, metadata, payload []byte) *redis.XAddArgs
 func logKey(partition int) string { return schema.PartitionKey(partition, "log") }
 
 // draft returns a message to a group that lives in the partition.
-func draft(t *testing.T, partition int, text string) schema.Draft {
+func draft(t testing.TB, partition int, text string) schema.Draft {
 	t.Helper()
 	group := domain.Aggregate{Kind: domain.Group, ID: fmt.Sprintf("g%020d%02x", partition, partition)}
 	drafts, err := schema.Drafts(domain.Commit{

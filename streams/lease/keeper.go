@@ -145,7 +145,7 @@ func (k *keeper) wait(at slot, leases map[string]standing) time.Duration {
 	if wait <= 0 {
 		delete(k.resting, at)
 	}
-	if s, ok := leases[at.consumer]; ok {
+	if s, ok := leases[at.consumer]; ok && s.worker != k.self.ID {
 		wait = max(wait, s.remaining+slack)
 	}
 	return wait

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"mpim/schema"
 	"mpim/streams/lease"
 )
 
@@ -90,7 +91,7 @@ func (c *cluster) note(ctx context.Context, id string, l lease.Lease) {
 	c.mu.Lock()
 	place := [2]any{l.Consumer, l.Partition}
 	for other, holder := range c.holding {
-		if other.Consumer == l.Consumer && other.Partition == l.Partition {
+		if c.store.exact && other.Consumer == l.Consumer && other.Partition == l.Partition {
 			c.t.Errorf("%s holds %+v while %s holds %+v", id, l, holder, other)
 		}
 	}
@@ -236,6 +237,9 @@ func TestCleanStopHandsOverAtOnce(t *testing.T) {
 		c.awaitShares("inbox", map[string]int{"b": 16})
 		took := time.Since(began)
 		t.Logf("taken over after %s", took)
+		if s.exact && took > 10*time.Millisecond {
+			t.Errorf("taken over after %s, which is not at once", took)
+		}
 		if took >= ttl-renew {
 			t.Errorf("taken over after %s, which is no better than letting them expire", took)
 		}
@@ -256,7 +260,7 @@ func TestFrozenWorkerLosesItsLeasesInTime(t *testing.T) {
 		a.gate.Shut()
 		began := time.Now()
 		c.awaitShares("history", map[string]int{"a": 0})
-		if took := time.Since(began); took > ttl {
+		if took := time.Since(began); s.exact && took > ttl-margin {
 			t.Errorf("a believed in its leases for %s, longer than they lived", took)
 		}
 		if got := c.causesOf("a"); got[lease.ErrLost] != 8 {
@@ -265,7 +269,7 @@ func TestFrozenWorkerLosesItsLeasesInTime(t *testing.T) {
 		c.awaitShares("history", map[string]int{"b": 16}) // newCluster's record finds any overlap and any token that does not rise
 		took := time.Since(began)
 		t.Logf("taken over after %s with a TTL of %s", took, ttl)
-		if took > 2*ttl {
+		if s.exact && took > ttl+10*time.Millisecond {
 			t.Errorf("taken over after %s", took)
 		}
 		a.gate.Open()
@@ -313,6 +317,33 @@ func TestFlushedServerGivesHigherTokens(t *testing.T) {
 		c.await("all are lost and taken again", func() bool { // the record finds a token that does not rise
 			return len(c.began["a"]) == 32 && c.share("history")["a"] == 16
 		})
+	})
+}
+
+// When the answer to a taking is lost, Redis says that the worker holds a lease of which it does not know the token.
+func TestTakesAgainWhatItDoesNotKnowToHold(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(s store) {
+		t := s.t
+		client, _ := s.client(t)
+		later := time.Now().Add(time.Hour).UnixMilli()
+		for p := range partitions {
+			err := client.HSet(t.Context(), schema.PartitionKey(p, "leases"),
+				"history", fmt.Sprintf("a %d %d", later, later), "history:token", later).Err()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := newCluster(t, s)
+		c.start("a", nil, "history")
+		c.awaitShares("history", map[string]int{"a": partitions})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for l := range c.holding {
+			if l.Token <= later {
+				t.Errorf("the token of %+v is not above %d", l, later)
+			}
+		}
 	})
 }
 

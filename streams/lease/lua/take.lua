@@ -1,4 +1,5 @@
--- Takes leases of one partition that are free or have expired. Tokens rise: each is above the last one given, and not
+-- Takes leases of one partition that are free or have expired, or are the worker's own: it asks only for what it does not
+-- know to hold, so the answer to an earlier call was lost. Tokens rise: each is above the last one given, and not
 -- below the server's clock in ms, so that they go on rising when the server came back without its last writes.
 --
 -- KEYS[1]  {p}:leases, hash: consumer -> "worker token expires_ms", and consumer:token -> the last token given
@@ -17,12 +18,12 @@ for i = 3, #ARGV do
   local consumer = ARGV[i]
   local token = '0'
   local worker, _, until_ms = string.match(redis.call('HGET', KEYS[1], consumer) or '', '^(%S+) (%d+) (%d+)$')
-  if not worker or tonumber(until_ms) <= now then
+  if not worker or worker == ARGV[2] or tonumber(until_ms) <= now then
     local last = tonumber(redis.call('HGET', KEYS[1], consumer .. ':token') or '0')
     token = string.format('%.0f', math.max(last + 1, now))
     redis.call('HSET', KEYS[1], consumer, ARGV[2] .. ' ' .. token .. ' ' .. expires, consumer .. ':token', token)
   end
   result[#result + 1] = token
-  result[#result + 1] = token ~= '0' and worker or ''
+  result[#result + 1] = token ~= '0' and worker ~= ARGV[2] and worker or ''
 end
 return result
