@@ -153,15 +153,15 @@ func entry(partition int, uuid string, metadata, payload []byte) *redis.XAddArgs
 func logKey(partition int) string { return schema.PartitionKey(partition, "log") }
 
 // draft returns a message to a group that lives in the partition.
-func draft(t testing.TB, partition int, text string) schema.Draft {
-	t.Helper()
+func draft(tb testing.TB, partition int, text string) schema.Draft {
+	tb.Helper()
 	group := domain.Aggregate{Kind: domain.Group, ID: fmt.Sprintf("g%020d%02x", partition, partition)}
 	drafts, err := schema.Drafts(domain.Commit{
 		Aggregate: group, Actor: "u1", At: time.Unix(1_700_000_000, 0), Entropy: make([]byte, 16),
 		Events: []domain.Fact{&domain.MessageSent{Body: domain.Body{Type: domain.TextBody, Text: text}}},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return drafts[0]
 }
