@@ -116,8 +116,8 @@ func TestRates(t *testing.T) {
 	})
 	t.Run("failed logins", func(t *testing.T) {
 		b := rated(t, api.Rates{LoginPerMinute: 2})
-		for range 3 {
-			b.User(t, "alice"+fmt.Sprint(b.Now().Nanosecond()))
+		for _, name := range []string{"one", "two", "three"} {
+			b.User(t, name)
 		}
 		b.User(t, "alice")
 		wrong := P{"username": "alice", "password": "wrong password"}

@@ -7,6 +7,7 @@ import (
 
 	"mpim/domain"
 	"mpim/projections/inbox"
+	"mpim/projections/members"
 )
 
 type (
@@ -47,7 +48,7 @@ func (o *Operations) conversationList(ctx context.Context, caller Caller, in con
 	if err := o.await(ctx, in.ReadAfter, membersProjection, inboxProjection); err != nil {
 		return conversationListResult{}, err
 	}
-	entries, err := o.entries(ctx, caller, false)
+	entries, err := o.entries(ctx, caller, func(m members.Membership) bool { return !m.Left() })
 	if err != nil {
 		return conversationListResult{}, err
 	}
@@ -65,16 +66,15 @@ func (o *Operations) conversationList(ctx context.Context, caller Caller, in con
 
 func placeOf(e inbox.Entry) place { return place{at: e.UpdatedAt, id: e.Conversation} }
 
-// entries returns the caller's conversations as the inbox has them, the newest first; those it has left only where they
-// are asked for.
-func (o *Operations) entries(ctx context.Context, caller Caller, left bool) ([]inbox.Entry, error) {
+// entries returns those of the caller's conversations that are wanted as the inbox has them, the newest first.
+func (o *Operations) entries(ctx context.Context, caller Caller, wanted func(members.Membership) bool) ([]inbox.Entry, error) {
 	memberships, err := o.Members.Conversations(ctx, caller.User)
 	if err != nil {
 		return nil, err
 	}
 	ids := make([]domain.ConversationID, 0, len(memberships))
 	for _, m := range memberships {
-		if left || !m.Left() {
+		if wanted(m) {
 			ids = append(ids, m.Conversation)
 		}
 	}

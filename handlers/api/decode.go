@@ -23,10 +23,18 @@ func decode(params json.RawMessage, in any) error {
 	if len(bytes.TrimSpace(params)) == 0 {
 		params = json.RawMessage("{}")
 	}
-	if kind := jsontext.Value(params).Kind(); kind != '{' && jsontext.Value(params).IsValid() {
-		return domain.Errorf(domain.InvalidArgument, "parameters are an object, not %s", kind)
+	// The decoder takes null for a struct without members.
+	if bytes.Equal(bytes.TrimSpace(params), []byte("null")) {
+		return domain.Errorf(domain.InvalidArgument, "parameters are an object, not null")
 	}
 	if err := jsonv2.Unmarshal(params, in, jsonv2.RejectUnknownMembers(true)); err != nil {
+		// The first thing found wrong is not the worst: behind a member that is not known there may be no JSON at all.
+		if value := jsontext.Value(params); !value.IsValid() {
+			return domain.Wrap(domain.InvalidArgument, fmt.Errorf("%w: %w", ErrSyntax, err),
+				"the request is no valid JSON, or names a member twice")
+		} else if kind := value.Kind(); kind != '{' {
+			return domain.Wrap(domain.InvalidArgument, err, "parameters are an object, not %s", kindName(kind))
+		}
 		return explain(err)
 	}
 	if hasNUL(params) {
@@ -35,26 +43,18 @@ func decode(params json.RawMessage, in any) error {
 	return nil
 }
 
-// explain turns a decoder's error into one for the client: it names the member and what is wrong with it, and nothing
-// of the Go types behind.
+// explain turns a decoder's error about a valid object into one for the client: it names the member and what is wrong
+// with it, and nothing of the Go types behind.
 func explain(err error) error {
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return domain.Wrap(domain.InvalidArgument, fmt.Errorf("%w: %w", ErrSyntax, err),
-			"the request is no valid JSON: %v at byte %d", syntax.Err, syntax.ByteOffset)
-	}
 	semantic, ok := errors.AsType[*jsonv2.SemanticError](err)
 	if !ok {
-		return domain.Wrap(domain.InvalidArgument, fmt.Errorf("%w: %w", ErrSyntax, err), "the request is no valid JSON")
+		return domain.Wrap(domain.InvalidArgument, err, "the parameters cannot be read")
 	}
 	member := strings.ReplaceAll(strings.TrimPrefix(string(semantic.JSONPointer), "/"), "/", ".")
-	switch {
-	case errors.Is(semantic.Err, jsonv2.ErrUnknownName):
+	if errors.Is(semantic.Err, jsonv2.ErrUnknownName) {
 		return domain.Wrap(domain.InvalidArgument, err, "%s is not known here: leave it out", member)
-	case semantic.JSONKind == '0':
-		return domain.Wrap(domain.InvalidArgument, err, "%s cannot be this number", member)
-	default:
-		return domain.Wrap(domain.InvalidArgument, err, "%s cannot be %s", member, kindName(semantic.JSONKind))
 	}
+	return domain.Wrap(domain.InvalidArgument, err, "%s cannot be %s", member, kindName(semantic.JSONKind))
 }
 
 func kindName(kind jsontext.Kind) string {
@@ -65,6 +65,8 @@ func kindName(kind jsontext.Kind) string {
 		return "an array"
 	case '"':
 		return "this string"
+	case '0':
+		return "this number"
 	case 't', 'f':
 		return "a boolean"
 	default:

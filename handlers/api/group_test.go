@@ -18,7 +18,7 @@ func TestAGroup(t *testing.T) {
 		"kind": "group", "title": "Crew", "role": "owner", "member_count": 2.0, "head_seq": 1.0, "join": "invite", "last_message": nil, "unread": 0.0,
 	})
 	again := object(t, b.Must(t, alice, "group.create", params)["conversation"])
-	if fmt.Sprint(again) != fmt.Sprint(map[string]any(group)) {
+	if fmt.Sprint(again) != fmt.Sprint(group) {
 		t.Errorf("created again:\n%v, first\n%v", again, group)
 	}
 	_, err := b.Call(t, alice, "group.create", P{"title": "Other", "client_id": "g"})
@@ -70,12 +70,12 @@ func TestWindows(t *testing.T) {
 	alice, bob := b.User(t, "alice"), b.User(t, "bob")
 	id := newGroup(t, b, alice) // 1
 	to := P{"conversation": id}
-	send(t, b, alice, to, "before")                                                             // 2
-	b.Must(t, alice, "group.add", P{"conversation": id, "users": []domain.UserID{bob.User}})    // 3
-	send(t, b, alice, to, "during")                                                             // 4
-	b.Must(t, alice, "message.edit", P{"conversation": id, "seq": 2, "body": text("secret")})   // 5
-	b.Must(t, alice, "group.remove", P{"conversation": id, "user": bob.User})                   // 6
-	send(t, b, alice, to, "after")                                                              // 7
+	send(t, b, alice, to, "before")                                                              // 2
+	b.Must(t, alice, "group.add", P{"conversation": id, "users": []domain.UserID{bob.User}})     // 3
+	send(t, b, alice, to, "during")                                                              // 4
+	b.Must(t, alice, "message.edit", P{"conversation": id, "seq": 2, "body": text("secret")})    // 5
+	b.Must(t, alice, "group.remove", P{"conversation": id, "user": bob.User})                    // 6
+	send(t, b, alice, to, "after")                                                               // 7
 	b.Must(t, alice, "message.edit", P{"conversation": id, "seq": 4, "body": text("rewritten")}) // 8
 
 	history := func(params P) (string, error) {

@@ -3,10 +3,14 @@ package api
 import "github.com/danielgtaylor/huma/v2"
 
 // TransformSchema says that a conversation may have no last message.
-func (*Conversation) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return withoutMessage(s) }
+func (*Conversation) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return withoutMessage(s)
+}
 
 // TransformSchema says that a conversation may have no last message.
-func (*syncObject) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return withoutMessage(s) }
+func (*syncObject) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return withoutMessage(s)
+}
 
 func withoutMessage(s *huma.Schema) *huma.Schema {
 	const name = "last_message"

@@ -6,6 +6,7 @@ import (
 
 	"mpim/domain"
 	"mpim/projections/inbox"
+	"mpim/projections/members"
 )
 
 type (
@@ -122,7 +123,10 @@ func (o *Operations) heads(ctx context.Context) ([]domain.Position, error) {
 
 // missing returns the conversations that have something new for the caller, the newest first.
 func (o *Operations) missing(ctx context.Context, caller Caller, in syncInput, otherEpoch bool) ([]missing, error) {
-	entries, err := o.entries(ctx, caller, true)
+	entries, err := o.entries(ctx, caller, func(m members.Membership) bool {
+		_, listed := in.Since[m.Conversation]
+		return listed || !in.Only
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +134,6 @@ func (o *Operations) missing(ctx context.Context, caller Caller, in syncInput, o
 	for _, entry := range entries {
 		from, listed := in.Since[entry.Conversation]
 		if !listed {
-			if in.Only {
-				continue
-			}
 			from = entry.AcknowledgedSeq
 		}
 		m := missing{entry: entry, from: from, reset: otherEpoch || from > entry.HeadSeq}

@@ -196,7 +196,7 @@ func (m members) text(name string, values []string) []byte {
 }
 
 func scalar(kind reflect.Type, value string) []byte {
-	switch kind.Kind() { //nolint:exhaustive // parameters in path and query are of these kinds
+	switch kind.Kind() {
 	case reflect.Int, reflect.Int64:
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 			return strconv.AppendInt(nil, n, 10)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
@@ -26,7 +26,6 @@ import (
 	"mpim/projections/recent"
 	"mpim/schema"
 	"mpim/schema/migrations"
-	"mpim/streams/streamstest"
 )
 
 // Partitions is how many the log of a bench has.
@@ -61,10 +60,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Attempts: &Attempts{}, now: time.Now().Truncate(time.Millisecond), epoch: "1",
 		held: make(map[string]bool), applied: make(map[string][]int64),
 	}
-	dial := streamstest.StartEmbedded(tb)
-	client := redis.NewClient(&redis.Options{
-		Addr: "embedded", Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-	})
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(tb).Addr()})
 	tb.Cleanup(func() { _ = client.Close() })
 	db := openDatabase(tb)
 	b.projections = []projections.Projection{

@@ -1,0 +1,230 @@
+package api_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"mpim/domain"
+	"mpim/handlers/api"
+	"mpim/handlers/api/apitest"
+)
+
+// Each of them is refused by every operation before anything else is looked at.
+var neverParams = map[string]string{
+	`[]`: "array", `null`: "null", `"x"`: "string", `1`: "number",
+	`{"no_such_member":1}`: "an unknown member",
+	`{"Conversation":"x"}`: "a member in another case",
+	`{`:                    "cut short", `{"a":1,"a":1}`: "twice the same", "{\"\xff\":1}": "invalid UTF-8", `{} {}`: "two values", `{"a":tru}`: "no JSON",
+}
+
+var notJSON = []string{"{", `{"a":1,"a":1}`, "{\"\xff\":1}", `{} {}`, `{"a":tru}`}
+
+func TestEveryOperationRefusesWhatIsNotItsParams(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice := b.User(t, "alice")
+	for _, operation := range b.Registry.Operations() {
+		for params, name := range neverParams {
+			if operation.Method == "session.create" {
+				alice.RemoteAddr = params
+			}
+			_, err := b.Call(t, alice, operation.Method, params)
+			if apitest.Code(err) != domain.InvalidArgument {
+				t.Errorf("%s takes %s: %v", operation.Method, name, err)
+			}
+			if got, want := errors.Is(err, api.ErrSyntax), slices.Contains(notJSON, params); got != want {
+				t.Errorf("%s of %s: no JSON is %v, want %v (%v)", operation.Method, name, got, want, err)
+			}
+		}
+		if operation.Public {
+			continue
+		}
+		_, err := b.Call(t, api.Caller{}, operation.Method, `{"no_such_member":1}`)
+		if apitest.Code(err) != domain.Unauthenticated {
+			t.Errorf("%s without a login: %v, want unauthenticated before anything else", operation.Method, err)
+		}
+	}
+}
+
+// bad are parameters that an operation refuses, by the code. $C is a conversation of the caller, $U its user.
+var bad = map[string]map[domain.Code][]string{
+	"account.register": {
+		domain.InvalidArgument: {
+			`{}`, `{"username":"carol"}`, `{"password":"long enough"}`, `{"username":"x","password":"long enough"}`,
+			`{"username":"ca rol","password":"long enough"}`, `{"username":"carol","password":"short"}`,
+			`{"username":1,"password":"long enough"}`, `{"username":"carol","password":["long enough"]}`,
+			`{"username":"carol","password":"long\u0000enough"}`, `{"username":"carol","password":"long enough","display_name":5}`,
+			`{"username":"carol","password":"long \ud800 enough"}`,
+		},
+		domain.TooLarge: {
+			`{"username":"` + strings.Repeat("c", 33) + `","password":"long enough"}`,
+			`{"username":"carol","password":"` + strings.Repeat("p", 257) + `"}`,
+			`{"username":"carol","password":"long enough","display_name":"` + strings.Repeat("n", 65) + `"}`,
+		},
+		domain.Conflict: {`{"username":"alice","password":"long enough"}`},
+	},
+	"session.create": {
+		domain.InvalidArgument: {`{}`, `{"username":"alice"}`, `{"username":"alice","password":""}`, `{"username":"alice","password":1}`},
+		domain.Unauthenticated: {`{"username":"alice","password":"wrong horse"}`, `{"username":"ghost","password":"wrong horse"}`, `{"username":"\u0001","password":"x"}`},
+		domain.TooLarge:        {`{"username":"alice","password":"correct horse","device_id":"` + strings.Repeat("d", 200) + `"}`},
+	},
+	"session.refresh":   {domain.Unauthenticated: {`{}`, `{"refresh_token":"x"}`}, domain.InvalidArgument: {`{"refresh_token":1}`}},
+	"session.revoke":    {domain.NotFound: {`{}`, `{"session":"x"}`}, domain.InvalidArgument: {`{"session":1}`}},
+	"session.list":      {domain.InvalidArgument: {`{"after_position":"x"}`, `{"after_position":1}`}},
+	"account.get":       {domain.InvalidArgument: {`{"after_position":"x"}`}},
+	"user.get":          {domain.NotFound: {`{}`, `{"user":"x"}`, `{"user":"@"}`}, domain.InvalidArgument: {`{"user":1}`}},
+	"presence.get":      {domain.InvalidArgument: {`{"users":"x"}`, `{"users":[1]}`, `{"users":{}}`}},
+	"presence.set":      {domain.InvalidArgument: {`{}`, `{"status":"offline"}`, `{"status":1}`, `{"status":"away","text":1}`}},
+	"typing.set":        {domain.NotFound: {`{}`, `{"conversation":"x","typing":true}`}, domain.InvalidArgument: {`{"conversation":"$C","typing":"yes"}`}},
+	"conversation.list": {domain.InvalidArgument: {`{"limit":0}`, `{"limit":201}`, `{"limit":"x"}`, `{"limit":1.5}`, `{"after":"x"}`, `{"after":1}`, `{"after_position":"0:x"}`}},
+	"conversation.get":  {domain.NotFound: {`{}`, `{"conversation":"x"}`, `{"conversation":"$U"}`}, domain.InvalidArgument: {`{"conversation":1}`}},
+	"group.create": {
+		domain.InvalidArgument: {
+			`{}`, `{"title":""}`, `{"title":" "}`, `{"title":1}`, `{"title":"x","members":"y"}`, `{"title":"x","join":"maybe"}`,
+			`{"title":"x","client_id":"` + strings.Repeat("c", 65) + `"}`,
+		},
+		domain.TooLarge: {`{"title":"` + strings.Repeat("t", 129) + `"}`},
+		domain.NotFound: {`{"title":"x","members":["ghost"]}`},
+	},
+	"group.add": {
+		domain.NotFound:        {`{}`, `{"conversation":"x","users":["$U"]}`, `{"conversation":"$C","users":["ghost"]}`},
+		domain.InvalidArgument: {`{"conversation":"$C"}`, `{"conversation":"$C","users":[]}`, `{"conversation":"$C","users":"$U"}`},
+	},
+	"group.remove": {
+		domain.NotFound:        {`{}`, `{"conversation":"x","user":"$U"}`, `{"conversation":"$C","user":"ghost"}`},
+		domain.InvalidArgument: {`{"conversation":"$C","user":"$U"}`, `{"conversation":"$C","user":[]}`},
+	},
+	"group.leave":   {domain.NotFound: {`{}`, `{"conversation":"x"}`}, domain.InvalidArgument: {`{"conversation":{}}`}},
+	"group.members": {domain.NotFound: {`{}`, `{"conversation":"x"}`}, domain.InvalidArgument: {`{"conversation":"$C","limit":0}`, `{"conversation":"$C","limit":true}`}},
+	"message.send": {
+		domain.InvalidArgument: {
+			`{}`, `{"to":{"conversation":"$C"}}`, `{"to":{"conversation":"$C"},"client_id":"1"}`, `{"to":"$C","client_id":"1","body":{"type":"text","text":"x"}}`,
+			`{"to":{"conversation":"$C"},"body":{"type":"text","text":"x"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"","body":{"type":"text","text":"x"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"` + strings.Repeat("c", 65) + `","body":{"type":"text","text":"x"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":""}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":1}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x","extra":1}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x","url":"http://x"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"a\u0000b"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"\ud800"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"smell"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":"x"}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"http://x","name":"x","size":1,"mime":"x/y"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"custom","data":{}}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"reply_to":1}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":["$U"]}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":"all"}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":"some"}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":60}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":-1}`,
+			`{"to":{"user":"$U"},"client_id":"1","body":{"type":"text","text":"x"}}`,
+		},
+		domain.TooLarge: {`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"` + strings.Repeat("x", 16<<10+1) + `"}}`},
+		domain.NotFound: {`{"to":{"conversation":"x"},"client_id":"1","body":{"type":"text","text":"x"}}`},
+	},
+	"message.edit": {
+		domain.InvalidArgument: {
+			`{"conversation":"$C","seq":"2","body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":0,"body":{"type":"text","text":"x"}}`,
+			`{"conversation":"$C","seq":2}`, `{"conversation":"$C","seq":2,"body":{"type":"text","text":""}}`,
+			`{"conversation":"$C","seq":2.5,"body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":99999999999999999999,"body":{"type":"text","text":"x"}}`,
+		},
+		domain.NotFound: {`{}`, `{"conversation":"x","seq":2,"body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":9,"body":{"type":"text","text":"x"}}`},
+		domain.TooLarge: {`{"conversation":"$C","seq":2,"body":{"type":"text","text":"` + strings.Repeat("x", 16<<10+1) + `"}}`},
+	},
+	"message.recall": {
+		domain.InvalidArgument: {`{"conversation":"$C"}`, `{"conversation":"$C","seq":-1}`, `{"conversation":"$C","seq":null}`},
+		domain.NotFound:        {`{}`, `{"conversation":"x","seq":2}`, `{"conversation":"$C","seq":1}`},
+	},
+	"message.history": {
+		domain.InvalidArgument: {
+			`{"conversation":"$C","before":3,"after":1}`, `{"conversation":"$C","before":-1}`, `{"conversation":"$C","after":-1}`,
+			`{"conversation":"$C","limit":0}`, `{"conversation":"$C","limit":201}`, `{"conversation":"$C","limit":"all"}`, `{"conversation":"$C","after_position":"?"}`,
+		},
+		domain.NotFound: {`{}`, `{"conversation":"x"}`},
+	},
+	"receipt.move": {
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","read_seq":3}`, `{"conversation":"$C","read_seq":0}`, `{"conversation":"$C","delivered_seq":"1"}`},
+		domain.NotFound:        {`{"conversation":"x","read_seq":1}`},
+	},
+	"receipt.delivered": {domain.InvalidArgument: {`{}`, `{"conversation":"$C","delivered_seq":3}`, `{"conversation":"$C","read_seq":1}`}, domain.NotFound: {`{"conversation":"x","delivered_seq":1}`}},
+	"receipt.read":      {domain.InvalidArgument: {`{}`, `{"conversation":"$C","read_seq":3}`, `{"conversation":"$C","delivered_seq":1}`}, domain.NotFound: {`{"conversation":"x","read_seq":1}`}},
+	"sync": {
+		domain.InvalidArgument: {
+			`{"since":[]}`, `{"since":{"x":"1"}}`, `{"since":{"x":-1}}`, `{"only":1}`, `{"limit":0}`, `{"limit":21}`, `{"epoch":1}`, `{"user_seq":"x"}`,
+			`{"after":"x"}`, `{"after_position":"x"}`, `{"since":{"x":1,"x":2}}`,
+		},
+	},
+}
+
+func TestBadInputs(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice := b.User(t, "alice")
+	group := newGroup(t, b, alice)
+	send(t, b, alice, P{"conversation": group}, "hello")
+	replace := strings.NewReplacer("$C", group, "$U", string(alice.User))
+	for _, operation := range b.Registry.Operations() {
+		if bad[operation.Method] == nil {
+			t.Errorf("%s has no bad inputs", operation.Method)
+		}
+	}
+	for _, method := range slices.Sorted(maps.Keys(bad)) {
+		for code, inputs := range bad[method] {
+			for _, input := range inputs {
+				_, err := b.Call(t, alice, method, replace.Replace(input))
+				if got := apitest.Code(err); got != code {
+					t.Errorf("%s %.120s: got %q (%v), want %q", method, input, got, err, code)
+				}
+			}
+		}
+	}
+	// None of it changed anything.
+	if got := texts(t, b.Must(t, alice, "message.history", P{"conversation": group})["messages"]); got != "hello" {
+		t.Errorf("history %q", got)
+	}
+}
+
+func TestErrorsNameTheMember(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice := b.User(t, "alice")
+	for params, want := range map[string]string{
+		`{"to":{"user":1}}`:         "to.user cannot be this number",
+		`{"body":{"text":[]}}`:      "body.text cannot be an array",
+		`{"to":{"usr":"x"}}`:        "to.usr is not known here: leave it out",
+		`{"client_id":true}`:        "client_id cannot be a boolean",
+		`{"reply_to":"one"}`:        "reply_to cannot be this string",
+		`{"mentions":{"all":true}}`: "mentions cannot be an object",
+	} {
+		_, err := b.Call(t, alice, "message.send", params)
+		e, ok := errors.AsType[*domain.Error](err)
+		if !ok || e.Message != want {
+			t.Errorf("%s: %v, want %q", params, err, want)
+		}
+	}
+}
+
+func FuzzDecoding(f *testing.F) {
+	b := apitest.New(f, nil)
+	alice := b.User(f, "alice")
+	for params := range neverParams {
+		f.Add(params)
+	}
+	for _, codes := range bad {
+		for _, inputs := range codes {
+			for _, input := range inputs {
+				f.Add(input)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, params string) {
+		for _, method := range []string{"message.send", "sync", "message.history"} {
+			_, err := b.Call(t, alice, method, params)
+			if code := apitest.Code(err); code == domain.Internal {
+				t.Errorf("%s %q: %v", method, params, err)
+			}
+		}
+	})
+}
