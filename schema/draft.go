@@ -24,15 +24,21 @@ type Draft struct {
 // Drafts encodes the events of a commit. The ids follow from its request or its entropy.
 func Drafts(c domain.Commit) ([]Draft, error) {
 	drafts := make([]Draft, len(c.Events))
+	aggregate := c.Aggregate.String()
 	for i, fact := range c.Events {
 		data, err := EncodeFact(fact)
 		if err != nil {
 			return nil, err
 		}
+		// One buffer for both; what is appended to the metadata later must not run into the payload.
+		b := make([]byte, 0, 192+len(c.Trace)+len(c.Actor)+len(data))
+		b = appendMetadata(b, fact, aggregate, c.Trace)
+		end := len(b)
+		b = appendPayload(b, c.At, c.Actor, data)
 		drafts[i] = Draft{
 			ID:        domain.NewEventID(c.At, entropyOf(c, i)),
-			Metadata:  draftMetadata(fact, c),
-			Payload:   encodePayload(c.At, c.Actor, data),
+			Metadata:  b[:end:end],
+			Payload:   b[end:],
 			Sequenced: fact.Sequenced(),
 			Message:   fact.EventType() == domain.TypeMessageSent,
 		}
@@ -59,21 +65,20 @@ func RequestEventID(key [12]byte, at time.Time) domain.EventID {
 	return domain.NewEventID(at, key[:])
 }
 
-func draftMetadata(fact domain.Fact, c domain.Commit) []byte {
+func appendMetadata(b []byte, fact domain.Fact, aggregate, trace string) []byte {
 	n := byte(4) // type, version, aggregate, partition_seq
 	if fact.Sequenced() {
 		n += 2
 	}
-	if c.Trace != "" {
+	if trace != "" {
 		n++
 	}
-	b := make([]byte, 0, 128)
 	b = append(b, 0x80|n)
 	b = appendString(appendString(b, TypeKey), string(fact.EventType()))
 	b = appendString(appendString(b, VersionKey), versions[fact.EventType()])
-	b = appendString(appendString(b, AggregateKey), c.Aggregate.String())
-	if c.Trace != "" {
-		b = appendString(appendString(b, TraceKey), c.Trace)
+	b = appendString(appendString(b, AggregateKey), aggregate)
+	if trace != "" {
+		b = appendString(appendString(b, TraceKey), trace)
 	}
 	return b
 }
@@ -85,9 +90,4 @@ func EncodeFact(fact domain.Fact) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encode %s: %w", fact.EventType(), err)
 	}
 	return data, nil
-}
-
-// FirstEventID returns the id of the commit's first event.
-func FirstEventID(c domain.Commit) domain.EventID {
-	return domain.NewEventID(c.At, entropyOf(c, 0))
 }

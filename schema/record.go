@@ -98,7 +98,7 @@ var (
 	payloadData  = []byte(`","data":`)
 )
 
-// decodePayload takes the payload apart without parsing it where it has the exact form that encodePayload writes, and
+// decodePayload takes the payload apart without parsing it where it has the exact form that appendPayload writes, and
 // parses it as JSON otherwise.
 func (r *Record) decodePayload() error {
 	e, ok := splitPayload(r.Payload)
@@ -142,8 +142,7 @@ func plain(text []byte) bool {
 	return true
 }
 
-func encodePayload(at time.Time, actor domain.UserID, data []byte) []byte {
-	b := make([]byte, 0, len(data)+len(actor)+64)
+func appendPayload(b []byte, at time.Time, actor domain.UserID, data []byte) []byte {
 	b = append(b, payloadAt...)
 	b = at.UTC().AppendFormat(b, TimeFormat)
 	b = append(b, payloadActor...)

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -45,25 +45,43 @@ const (
 	benchFilled    = 60
 )
 
-var benchText = strings.Repeat("a chat message of ordinary length ", 6)[:200]
+// benchTexts are 200 bytes of made-up words each: Lua hashes strings by some of their bytes, so that messages which differ
+// in a digit alone would cost more than any in real life.
+var benchTexts = func() []string {
+	random := rand.New(rand.NewPCG(1, 2))
+	texts := make([]string, 4096)
+	for i := range texts {
+		var text []byte
+		for len(text) < 200 {
+			for range 2 + random.IntN(8) {
+				text = append(text, byte('a'+random.IntN(26)))
+			}
+			text = append(text, ' ')
+		}
+		texts[i] = string(text[:200])
+	}
+	return texts
+}()
 
 func benchCommit(aggregate domain.Aggregate, n int) domain.Commit {
 	clientID := strconv.Itoa(n)
 	sum := sha256.Sum256([]byte(clientID))
-	binary.BigEndian.PutUint32(sum[:], uint32(n%benchSubhashes)) //nolint:gosec // a small number
+	binary.BigEndian.PutUint32(sum[:], uint32(n%benchSubhashes))
 	return domain.Commit{
 		Aggregate: aggregate,
 		Request:   &domain.Request{Key: [12]byte(sum[:12]), Content: [8]byte(sum[12:20])},
 		Guards:    []domain.Guard{{Field: domain.VersionField}},
 		At:        time.UnixMilli(1_700_000_000_000 + int64(n)).UTC(),
 		Actor:     "uabcdefghijklmnopqrst00",
-		Events:    []domain.Fact{&domain.MessageSent{ClientID: clientID, Body: domain.Body{Type: domain.TextBody, Text: benchText}}},
+		Events:    []domain.Fact{&domain.MessageSent{ClientID: clientID, Body: domain.Body{Type: domain.TextBody, Text: benchTexts[n%len(benchTexts)]}}},
 	}
 }
 
 func benchmarkAppend(b *testing.B, client *redis.Client, conversations int) {
 	b.Helper()
-	client.FlushAll(b.Context())
+	if err := client.FlushAll(b.Context()).Err(); err != nil {
+		b.Fatal(err)
+	}
 	log, identity := benchLog(b, client)
 	fillRequests(b, client)
 	aggregates := make([]domain.Aggregate, conversations)
@@ -105,7 +123,12 @@ func benchLog(b *testing.B, client *redis.Client) (*streams.Log, streams.Identit
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- log.Run(ctx) }()
-	b.Cleanup(func() { stop(); <-done })
+	b.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
 	return log, identity
 }
 
@@ -132,13 +155,15 @@ func fillRequests(b *testing.B, client *redis.Client) {
 
 func benchmarkXAdd(b *testing.B, client *redis.Client) {
 	b.Helper()
-	client.FlushAll(b.Context())
+	if err := client.FlushAll(b.Context()).Err(); err != nil {
+		b.Fatal(err)
+	}
 	placement := domain.Placement{Partitions: benchPartitions}
 	drafts, err := schema.Drafts(benchCommit(placement.Group("u", "0").Aggregate(), 0))
 	if err != nil {
 		b.Fatal(err)
 	}
-	metadata := append(drafts[0].Metadata, "partition_seq 123456 seq 123456 ordinal 123456"...)
+	metadata := string(drafts[0].Metadata) + "partition_seq 123456 seq 123456 ordinal 123456"
 	used := startUsage(b, client)
 	b.ResetTimer()
 	var wait sync.WaitGroup

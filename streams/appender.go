@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,39 +29,23 @@ const (
 type appender struct {
 	log       *Log
 	partition int
-	queue     chan *pending
-	stopped   chan struct{}
+	queue     queue
 	seen      atomic.Int64
-
 	// forked is why the partition takes no more appends.
-	forkedMu sync.Mutex
-	forked   error
+	forked atomic.Pointer[domain.Error]
 
 	// What follows belongs to run.
 	name     string
 	number   int64
 	lastUsed time.Time
-}
-
-// pending is a command that waits for its outcome.
-type pending struct {
-	command *encoded
-	done    chan struct{}
-	outcome outcome
-	err     error
-}
-
-func (p *pending) finish(o outcome, err error) {
-	p.outcome, p.err = o, err
-	close(p.done)
+	batch    []*pending
 }
 
 func newAppender(l *Log, partition int) *appender {
 	return &appender{
 		log:       l,
 		partition: partition,
-		queue:     make(chan *pending, l.config.MaxQueue),
-		stopped:   make(chan struct{}),
+		queue:     queue{most: l.config.MaxQueue, wake: make(chan struct{}, 1)},
 	}
 }
 
@@ -75,38 +59,30 @@ func (a *appender) sawSeq(seq int64) {
 }
 
 func (a *appender) forkedErr() error {
-	a.forkedMu.Lock()
-	defer a.forkedMu.Unlock()
-	return a.forked
+	if err := a.forked.Load(); err != nil {
+		return err
+	}
+	return nil
 }
 
-func (a *appender) append(ctx context.Context, command *encoded) (outcome, error) {
+// append waits for the outcome of the command. Whatever is admitted is finished before run returns.
+func (a *appender) append(ctx context.Context, p *pending) (outcome, error) {
 	if err := a.forkedErr(); err != nil {
 		return outcome{}, err
 	}
-	p := &pending{command: command, done: make(chan struct{})}
-	select {
-	case <-a.stopped:
+	p.done, _ = answers.Get().(chan struct{})
+	switch a.queue.put(p) {
+	case admitted:
+	case tooLate:
 		return outcome{}, stopping()
-	default:
-	}
-	select {
-	case a.queue <- p:
-	default:
+	case tooMany:
 		a.log.metrics.refused.Inc()
 		return outcome{}, &domain.Error{Code: domain.Unavailable, Message: "the log takes no more now: try again", RetryAfter: time.Second}
 	}
 	select {
 	case <-p.done:
+		answers.Put(p.done)
 		return p.outcome, p.err
-	case <-a.stopped:
-		// The last flush may have answered at the same moment.
-		select {
-		case <-p.done:
-			return p.outcome, p.err
-		default:
-			return outcome{}, stopping()
-		}
 	case <-ctx.Done():
 		return outcome{}, domain.Wrap(domain.Unavailable, ctx.Err(), "the log did not answer in time: send the same request again")
 	}
@@ -117,83 +93,74 @@ func stopping() error {
 }
 
 func (a *appender) run(ctx context.Context) error {
-	defer close(a.stopped)
+	defer a.refuse()
+	// At once, or callers who come back could keep a stopped appender busy.
+	defer context.AfterFunc(ctx, a.queue.close)()
+	limit, cancel := afterStop(ctx, flushTime)
+	defer cancel()
 	for {
 		select {
 		case <-ctx.Done():
-			a.flush(ctx)
+			a.queue.close()
+			a.drain(limit)
 			return nil
-		case first := <-a.queue:
-			a.send(ctx, a.gather(first))
+		case <-a.queue.wake:
+			a.drain(limit)
 		}
 	}
 }
 
-// flush sends what was accepted before the stop.
-func (a *appender) flush(ctx context.Context) {
+// drain sends what waits, and what comes meanwhile.
+func (a *appender) drain(limit context.Context) {
 	for {
-		select {
-		case first := <-a.queue:
-			a.send(ctx, a.gather(first))
-		default:
+		a.batch = a.queue.take(a.batch[:0], a.log.config.MaxBatch, a.log.config.MaxBatchBytes)
+		if len(a.batch) == 0 {
 			return
 		}
+		a.send(limit, a.batch)
+		clear(a.batch)
 	}
 }
 
-// gather takes what waits already, up to the bounds of a batch.
-func (a *appender) gather(first *pending) []*pending {
-	batch, bytes := []*pending{first}, first.command.bytes
-	for len(batch) < a.log.config.MaxBatch && bytes < a.log.config.MaxBatchBytes {
-		select {
-		case p := <-a.queue:
-			batch = append(batch, p)
-			bytes += p.command.bytes
-		default:
-			return batch
-		}
+// refuse finishes what waits, and lets nothing more in.
+func (a *appender) refuse() {
+	a.queue.close()
+	for _, p := range a.queue.take(nil, a.queue.most, math.MaxInt) {
+		p.finish(outcome{}, stopping())
 	}
-	return batch
 }
 
-// send appends the batch, however often it must be sent, and tells every caller. It returns without an answer only
-// flushTime after the context has ended.
-func (a *appender) send(ctx context.Context, batch []*pending) {
+// send appends the batch, however often it must be sent, and tells every caller. It returns without an answer only when
+// the limit ends, some time after the appender was stopped.
+func (a *appender) send(limit context.Context, batch []*pending) {
 	start := time.Now()
-	outcomes, err := a.call(ctx, batch)
+	outcomes, err := a.call(limit, batch)
 	a.log.metrics.batch(len(batch), time.Since(start))
 	for i, p := range batch {
 		if err != nil {
 			p.finish(outcome{}, err)
 			continue
 		}
-		if outcomes[i].kind == 'o' {
-			a.sawSeq(outcomes[i].partitionSeq)
-		}
 		p.finish(outcomes[i], nil)
 	}
 }
 
 // call sends the same batch under the same number until it is answered.
-func (a *appender) call(ctx context.Context, batch []*pending) ([]outcome, error) {
+func (a *appender) call(limit context.Context, batch []*pending) ([]outcome, error) {
 	if err := a.forkedErr(); err != nil {
 		return nil, err
 	}
 	a.rename()
 	identity := a.log.config.Identity
 	seen := a.seen.Load()
-	head := []any{identity.ID, identity.Epoch, a.number + 1, seen, resultKept.Milliseconds()}
-	keys, args := assemble(a.partition, a.name, head, batch)
+	call := assemble(a.partition, a.name, []any{identity.ID, identity.Epoch, a.number + 1, seen, resultKept.Milliseconds()}, batch)
 
-	limit, cancel := afterStop(ctx, flushTime)
-	defer cancel()
 	back := backoff{least: 5 * time.Millisecond, most: time.Second}
-	for sent := 0; ; sent++ {
-		answer, err := a.log.script.eval(limit, a.log.config.Client, keys, args)
+	uncertain := false
+	for sent := 1; ; sent++ {
+		answer, err := a.log.script.eval(limit, a.log.config.Client, call)
 		if err == nil {
-			a.number++
-			a.lastUsed = time.Now()
-			return parseOutcomes(answer, len(batch))
+			return a.answered(answer, len(batch))
 		}
 		if isNoScript(err) {
 			err = a.log.script.prepare(limit, a.log.config.Client)
@@ -201,10 +168,16 @@ func (a *appender) call(ctx context.Context, batch []*pending) ([]outcome, error
 				continue
 			}
 		}
-		if final := a.judge(err, sent == 0, seen); final != nil {
+		uncertain = uncertain || replyKind(err) == ""
+		if final := a.judge(err, uncertain, seen); final != nil {
 			return nil, final
 		}
 		a.log.metrics.retries.Inc()
+		level := slog.LevelDebug
+		if sent == 10 { // after about 5 seconds
+			level = slog.LevelWarn
+		}
+		a.log.config.Logger.Log(limit, level, "append is sent again", slog.Int("partition", a.partition), slog.Int("sent", sent), slog.Any("error", err))
 		if !back.wait(limit) {
 			// The answer is not known, so the name is not used again.
 			a.name = ""
@@ -213,14 +186,29 @@ func (a *appender) call(ctx context.Context, batch []*pending) ([]outcome, error
 	}
 }
 
+func (a *appender) answered(answer string, n int) ([]outcome, error) {
+	a.number++
+	a.lastUsed = time.Now()
+	outcomes, err := parseOutcomes(answer, n)
+	for _, o := range outcomes {
+		if o.kind == 'o' {
+			a.sawSeq(o.partitionSeq)
+		}
+	}
+	return outcomes, err
+}
+
 // judge returns the error to give to the callers, or nil where the batch must be sent again: whenever an earlier copy
-// may have been executed, only the script itself can say what became of it.
-func (a *appender) judge(err error, first bool, seen int64) error {
+// may have been executed, or may be yet, only the script itself can say what became of it.
+func (a *appender) judge(err error, uncertain bool, seen int64) error {
 	switch replyKind(err) {
 	case "FORKED", "FENCED", "NOLOG":
 		return a.fork(err, seen)
 	case "OOM":
-		if first {
+		if !uncertain {
+			// The client library sends again by itself. Should a copy still be on its way, it does not get the next
+			// batch's number.
+			a.name = ""
 			return domain.Wrap(domain.Unavailable, err, "the log's memory is full: messages are taken again when some was freed")
 		}
 	case "ERR", "WRONGTYPE":
@@ -229,17 +217,14 @@ func (a *appender) judge(err error, first bool, seen int64) error {
 			return a.fork(err, seen)
 		}
 	}
-	a.log.config.Logger.Debug("append is sent again", slog.Int("partition", a.partition), slog.Any("error", err))
 	return nil
 }
 
 // fork closes the partition for this process: what Redis holds is not what was seen.
 func (a *appender) fork(err error, seen int64) error {
-	forked := domain.Wrap(domain.Unavailable, fmt.Errorf("partition %d: redis answers %q, and events up to %d were seen", a.partition, err, seen),
+	forked := domain.Wrap(domain.Unavailable, fmt.Errorf("partition %d: redis answers %w, and events up to %d were seen", a.partition, err, seen),
 		"a part of the log was lost and must be repaired: nothing is taken until then")
-	a.forkedMu.Lock()
-	a.forked = forked
-	a.forkedMu.Unlock()
+	a.forked.Store(forked)
 	a.log.metrics.forks.Inc()
 	a.log.config.Logger.Error("partition closed: redis has less than was seen; run mpim log repair",
 		slog.Int("partition", a.partition), slog.Int64("seen_seq", seen), slog.Any("error", err))

@@ -99,12 +99,14 @@ func New(config Config) (*Log, error) {
 func (l *Log) Run(ctx context.Context) error {
 	if err := l.script.prepare(ctx, l.config.Client); err != nil {
 		for _, a := range l.appenders {
-			close(a.stopped)
+			a.refuse()
 		}
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			err = fmt.Errorf("load the append script: %w", err)
+		} else {
+			err = nil
 		}
-		return fmt.Errorf("load the append script: %w", err)
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, a := range l.appenders {
@@ -128,15 +130,16 @@ func (l *Log) Append(ctx context.Context, c domain.Commit) (domain.Appended, err
 	if l.full.Load() {
 		return domain.Appended{}, domain.Errorf(domain.Unavailable, "the log's memory is full: messages are taken again when the archive has freed some")
 	}
-	command, err := encode(l.config.Identity.Partitions, c)
+	p := &pending{}
+	command := &p.command
+	if err := command.encode(l.config.Identity.Partitions, &c); err != nil {
+		return domain.Appended{}, err
+	}
+	outcome, err := l.appenders[command.partition].append(ctx, p)
 	if err != nil {
 		return domain.Appended{}, err
 	}
-	outcome, err := l.appenders[command.partition].append(ctx, &command)
-	if err != nil {
-		return domain.Appended{}, err
-	}
-	return outcome.appended(&command, c)
+	return outcome.appended(command, &c)
 }
 
 // Saw tells that somebody has seen the partition at seq. An append to a Redis that has less is refused.

@@ -19,50 +19,45 @@ type outcome struct {
 
 // parseOutcomes reads the script's answer to a batch of n commands.
 func parseOutcomes(answer string, n int) ([]outcome, error) {
-	words := strings.Split(answer, ";")
-	if len(words) != n {
-		return nil, fmt.Errorf("the append script answered %d commands of %d", len(words), n)
-	}
-	outcomes := make([]outcome, n)
-	for i, word := range words {
-		o, err := parseOutcome(word)
-		if err != nil {
-			return nil, err
+	outcomes := make([]outcome, 0, n)
+	for more := true; more; {
+		var word string
+		word, answer, more = strings.Cut(answer, ";")
+		o, ok := parseOutcome(word)
+		if !ok {
+			return nil, fmt.Errorf("the append script answered %q", word)
 		}
-		outcomes[i] = o
+		outcomes = append(outcomes, o)
+	}
+	if len(outcomes) != n {
+		return nil, fmt.Errorf("the append script answered %d commands of %d", len(outcomes), n)
 	}
 	return outcomes, nil
 }
 
-func parseOutcome(word string) (outcome, error) {
-	bad := fmt.Errorf("the append script answered %q", word)
+func parseOutcome(word string) (o outcome, ok bool) {
 	if word == "" {
-		return outcome{}, bad
+		return o, false
 	}
-	o := outcome{kind: word[0]}
+	o.kind = word[0]
 	switch o.kind {
 	case 'c', 's', 'g':
-		return o, nil
+		return o, len(word) == 1
 	case 'o', 'd':
 	default:
-		return o, bad
+		return o, false
 	}
-	numbers := strings.Split(word[1:], " ")
-	if len(numbers) != 3 {
-		return o, bad
-	}
-	for i, target := range []*int64{&o.partitionSeq, &o.seq, &o.third} {
-		n, err := strconv.ParseInt(numbers[i], 10, 64)
-		if err != nil {
-			return o, bad
-		}
-		*target = n
-	}
-	return o, nil
+	first, rest, _ := strings.Cut(word[1:], " ")
+	second, third, _ := strings.Cut(rest, " ")
+	var errs [3]error
+	o.partitionSeq, errs[0] = strconv.ParseInt(first, 10, 64)
+	o.seq, errs[1] = strconv.ParseInt(second, 10, 64)
+	o.third, errs[2] = strconv.ParseInt(third, 10, 64)
+	return o, errs == [3]error{}
 }
 
 // appended turns the outcome into what Append returns.
-func (o outcome) appended(command *encoded, c domain.Commit) (domain.Appended, error) {
+func (o outcome) appended(command *encoded, c *domain.Commit) (domain.Appended, error) {
 	result := domain.Appended{
 		Position: domain.Position{Partition: command.partition, Seq: o.partitionSeq},
 		Seq:      domain.Seq(o.seq),

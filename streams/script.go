@@ -43,14 +43,13 @@ func (s *runScript) prepare(ctx context.Context, client redis.Scripter) error {
 	return client.ScriptLoad(ctx, text).Err()
 }
 
-// eval runs the script. Where the server does not know it, the caller decides whether to prepare it anew.
-func (s *runScript) eval(ctx context.Context, client processor, keys, args []any) (string, error) {
+// eval runs the script with what assemble returned. Where the server does not know it, the caller decides whether to
+// prepare it anew.
+func (s *runScript) eval(ctx context.Context, client processor, call []any) (string, error) {
 	s.mu.Lock()
-	sha := s.sha
+	call[1] = s.sha
 	s.mu.Unlock()
-	// Not EvalSha, which copies every key and argument once more.
-	all := append(make([]any, 0, 3+len(keys)+len(args)), "evalsha", sha, len(keys))
-	cmd := redis.NewCmd(ctx, append(append(all, keys...), args...)...)
+	cmd := redis.NewCmd(ctx, call...)
 	cmd.SetFirstKeyPos(3)
 	_ = client.Process(ctx, cmd) // the command keeps its error
 	return cmd.Text()

@@ -31,6 +31,8 @@
 
 local KEYS, ARGV, call = KEYS, ARGV, redis.call
 local byte, format = string.byte, string.format
+-- '%d' is twice as fast, where a C long has 64 bits.
+local digits = format('%d', 4294967296) == '4294967296' and '%d' or '%.0f'
 
 -- fence
 local meta = call('HMGET', KEYS[2], 'id', 'epoch', 'complete', 'seq')
@@ -49,20 +51,20 @@ if kept then
     call('PEXPIRE', KEYS[3], ARGV[5])
     return string.sub(kept, bar + 1)
   elseif number < last then
-    return redis.error_reply('FENCED last batch ' .. format('%.0f', last))
+    return redis.error_reply('FENCED last batch ' .. format(digits, last))
   elseif number > last + 1 then
-    return redis.error_reply('FORKED last batch ' .. format('%.0f', last))
+    return redis.error_reply('FORKED last batch ' .. format(digits, last))
   end
 elseif number ~= 1 then
-  return redis.error_reply('FORKED no batch ' .. format('%.0f', number - 1))
+  return redis.error_reply('FORKED no batch ' .. format(digits, number - 1))
 end
 
 -- fork check
 local pseq = tonumber(meta[4] or '0')
 if pseq < tonumber(ARGV[4]) then
-  return redis.error_reply('FORKED at ' .. format('%.0f', pseq))
+  return redis.error_reply('FORKED at ' .. format(digits, pseq))
 end
-local before, pseqtext = pseq, format('%.0f', pseq)
+local before, pseqtext = pseq, format(digits, pseq)
 
 -- An aggregate is the reply to its HMGET, read at first use and written once, at the end. False stands for an absent field.
 -- NUMBERED and RAISED say what is to be written; FIELDS, SETS and DELETES are there where other fields matter.
@@ -83,10 +85,10 @@ local HEAD = { '\161', '\162', '\163', '\164', '\165', '\166', '\167', '\168', '
 -- Appends one event. A seq is given where it takes one.
 local function add(a, kind, seq, id, metadata, payload)
   pseq = pseq + 1
-  pseqtext = format('%.0f', pseq)
+  pseqtext = format(digits, pseq)
   if seq then
     local ordinal = a[ORDINAL] or '0'
-    if kind == '2' then ordinal = format('%.0f', ordinal + 1) end
+    if kind == '2' then ordinal = format(digits, ordinal + 1) end
     a[SEQ], a[ORDINAL], a[NUMBERED] = seq, ordinal, true
     metadata = metadata .. PARTITION_SEQ .. HEAD[#pseqtext] .. pseqtext ..
       SEQUENCE .. HEAD[#seq] .. seq .. ORDINALS .. HEAD[#ordinal] .. ordinal
@@ -101,7 +103,7 @@ local function again(first, value)
   if string.sub(first, 7, 14) ~= string.sub(value, 7, 14) then return 'c' end
   local time = 0
   for i = 1, 6 do time = time * 256 + byte(first, i) end
-  return 'd' .. pseqtext .. ' ' .. string.sub(first, 15) .. ' ' .. format('%.0f', time)
+  return 'd' .. pseqtext .. ' ' .. string.sub(first, 15) .. ' ' .. format(digits, time)
 end
 
 local keyat, at = 4, 5
@@ -118,7 +120,7 @@ local function usual(kind)
     local first = call('HGET', idem, field)
     return first and again(first, value) or 's'
   end
-  local seq = kind ~= '0' and format('%.0f', (a[SEQ] or 0) + 1)
+  local seq = kind ~= '0' and format(digits, (a[SEQ] or 0) + 1)
   if call('HSETNX', idem, field, value .. (seq or '0')) == 0 then
     return again(call('HGET', idem, field), value)
   end
@@ -191,19 +193,19 @@ local function any(form)
   if guards > 0 and not guarded(a, guard, guards) then return 's' end
   if fires == 1 and not call('ZSCORE', KEYS[4], ARGV[fire]) then return 'g' end
 
-  local firstseq = numbered == 1 and format('%.0f', (a[SEQ] or 0) + 1) or '0'
+  local firstseq = numbered == 1 and format(digits, (a[SEQ] or 0) + 1) or '0'
   if idem then call('HSET', idem, ARGV[request], ARGV[request + 1] .. firstseq) end
   local seqs = pending == 1 and {}
   for i = 1, events do
     local kind = string.sub(form, 22 + i, 22 + i)
-    local seq = kind ~= '0' and format('%.0f', (a[SEQ] or 0) + 1)
+    local seq = kind ~= '0' and format(digits, (a[SEQ] or 0) + 1)
     add(a, kind, seq, ARGV[event], ARGV[event + 1], ARGV[event + 2])
     event = event + 3
     if seqs then seqs[i] = a[SEQ] or '0' end
   end
   if sets > 0 or deletes > 0 then change(a, set, sets, delete, deletes, seqs) end
   if raises == 1 then
-    a[VERSION], a[RAISED] = format('%.0f', (a[VERSION] or 0) + 1), true
+    a[VERSION], a[RAISED] = format(digits, (a[VERSION] or 0) + 1), true
   end
   for i = timer, timer + 2 * timers - 2, 2 do call('ZADD', KEYS[4], ARGV[i + 1], ARGV[i]) end
   for i = cancel, cancel + cancels + fires - 1 do call('ZREM', KEYS[4], ARGV[i]) end
