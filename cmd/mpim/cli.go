@@ -35,66 +35,40 @@ type cli struct {
 
 	Config configFlag `help:"Read settings from a YAML file." placeholder:"FILE" env:"MPIM_CONFIG"`
 
-	Dev        devCommand        `cmd:"" help:"Run everything in one process: needs no servers."`
-	Gateway    gatewayCommand    `cmd:"" help:"Serve the HTTP API, the WebSocket and the page."`
-	Worker     workerCommand     `cmd:"" help:"Run projections, push and reactors."`
-	Migrate    migrateCommand    `cmd:"" help:"Create, show or take back the SQL schema, and create the log."`
+	Dev        devCommand        `cmd:"" help:"Run everything in one process, on embedded stores."`
+	Gateway    gatewayCommand    `cmd:"" help:"Serve clients: HTTP API, WebSocket and the page."`
+	Worker     workerCommand     `cmd:"" help:"Run projections and push."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the SQL schema up or down, and create the log."`
 	Log        logCommand        `cmd:"" help:"Look at the log."`
-	Replay     replayCommand     `cmd:"" help:"Print every matching event from the first."`
-	Projection projectionCommand `cmd:"" help:"Look at the projections."`
+	Replay     replayCommand     `cmd:"" help:"Print every event that matches, from the first."`
+	Projection projectionCommand `cmd:"" help:"Look at what is computed from the log."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // run runs the command line and returns the exit code.
-func run(ctx context.Context, sys system) int {
-	var c cli
-	env := newEnvironment(sys.env)
-	parser, err := kong.New(&c,
-		kong.Name("mpim"),
-		kong.Description("An event-sourced chat backend on Redis Streams."),
-		kong.UsageOnError(),
-		kong.Writers(sys.stdout, sys.stderr),
-		kong.Exit(func(code int) { panic(exitCode(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Resolvers(env),
-	)
-	if err != nil {
-		fmt.Fprintln(sys.stderr, "mpim:", err)
-		return exitFailed
-	}
-	return runParsed(ctx, sys, env, parser, &c)
-}
-
-// exitCode is how kong's --help leaves.
-type exitCode int
-
-func runParsed(ctx context.Context, sys system, env *environment, parser *kong.Kong, c *cli) (code int) {
+func run(ctx context.Context, sys system) (code int) {
 	defer func() {
 		if left, ok := recover().(exitCode); ok {
 			code = int(left)
 		}
 	}()
-	if err := env.prepare(parser.Model, sys.args); err != nil {
-		fmt.Fprintln(sys.stderr, "mpim:", err)
-		return exitUsage
-	}
-	parsed, err := parser.Parse(sys.args)
+	line, err := parse(sys)
 	if err != nil {
-		fmt.Fprintf(sys.stderr, "mpim: %v\nRun `mpim --help` for usage.\n", err)
+		fmt.Fprintf(sys.stderr, "mpim: %v\n", err)
 		return exitUsage
 	}
-	invocation := &invocation{
-		ctx: ctx, settings: &c.Settings, parsed: parsed, env: env,
-		stdout: sys.stdout, stderr: sys.stderr, logger: newLogger(sys.stderr, &c.Settings),
-	}
-	err = parsed.Run(invocation)
-	var usage usageError
+	settings := &line.cli.Settings
+	err = line.parsed.Run(&invocation{
+		ctx: ctx, sys: sys, settings: settings, parsed: line.parsed, env: line.env,
+		values: line.values,
+		stdout: sys.stdout, stderr: sys.stderr, logger: newLogger(sys.stderr, settings),
+	})
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage):
+	case errors.As(err, new(usageError)):
 		fmt.Fprintln(sys.stderr, "mpim:", err)
 		return exitUsage
 	case errors.Is(err, errProblemsFound):
@@ -108,6 +82,57 @@ func runParsed(ctx context.Context, sys system, env *environment, parser *kong.K
 	}
 }
 
+// exitCode is how kong's --help leaves: by a panic, out of the middle of parsing.
+type exitCode int
+
+// commandLine is a command line as it was understood, with the settings from wherever they came.
+type commandLine struct {
+	cli    *cli
+	parsed *kong.Context
+	env    *environment
+	// values are the flags of the command as text, as they were read: a command may change them for itself.
+	values map[string]string
+}
+
+// parse reads the arguments, the environment and the configuration file. Every error is one of usage.
+func parse(sys system) (*commandLine, error) {
+	line := &commandLine{cli: new(cli), env: newEnvironment(sys.env)}
+	parser, err := kong.New(line.cli,
+		kong.Name("mpim"),
+		kong.Description(description),
+		kong.Writers(sys.stdout, sys.stderr),
+		kong.Exit(func(code int) { panic(exitCode(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoAppDescFormat: true, WrapUpperBound: 120}),
+		kong.Help(printHelp),
+		kong.ValueFormatter(helpOf),
+		kong.Resolvers(line.env),
+	)
+	if err != nil {
+		return nil, err
+	}
+	detachVariables(parser.Model)
+	if err := line.env.prepare(parser.Model, sys.args); err != nil {
+		return nil, err
+	}
+	if line.parsed, err = parser.Parse(sys.args); err != nil {
+		return nil, fmt.Errorf("%w\nSee `%s`", err, helpFor(err))
+	}
+	line.values = make(map[string]string)
+	for _, flag := range line.parsed.Flags() {
+		line.values[flag.Name] = fmt.Sprint(flag.Target.Interface())
+	}
+	return line, line.env.checkGiven(line.parsed)
+}
+
+// helpFor returns the call that explains the command that was meant.
+func helpFor(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context.Selected() != nil {
+		return "mpim " + parse.Context.Selected().Path() + " --help"
+	}
+	return "mpim --help"
+}
+
 // errProblemsFound makes a command that has already said what it found exit with 1.
 var errProblemsFound = errors.New("problems were found")
 
@@ -119,9 +144,11 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // invocation is what a subcommand runs with.
 type invocation struct {
 	ctx      context.Context //nolint:containedctx // kong binds one argument to every Run
+	sys      system
 	settings *Settings
 	parsed   *kong.Context
 	env      *environment
+	values   map[string]string
 	stdout   io.Writer
 	stderr   io.Writer
 	logger   *slog.Logger

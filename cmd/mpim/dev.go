@@ -75,7 +75,7 @@ func (c *devCommand) Run(i *invocation) error {
 	stages := []stage{{name: "log", stopWithin: drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, worker.stages(drain)...)
 	stages = append(stages, g.stages(drain, serve(listener, g.handler, nil), h)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil)}})
+	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(g.setRates).Run}})
 	return runStages(i.ctx, i.logger, stages, func() {
 		url := "http://" + listener.Addr().String()
 		c.welcome(i, g, url, kept)

@@ -1,117 +1,97 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"gopkg.in/yaml.v3"
 )
 
 // configFlag names the configuration file.
 type configFlag string
 
+const variablePrefix = "MPIM_"
+
 // environment resolves settings from the variables MPIM_* and from the configuration file. It knows where each value came
-// from, and refuses names that nothing has.
+// from, and refuses names that nothing has and values that do not parse.
 type environment struct {
 	variables map[string]string
 	file      string
 	values    map[string]fileValue
 }
 
-// fileValue is one value of the configuration file.
-type fileValue struct {
-	text string
-	line int
-}
-
 func newEnvironment(environ []string) *environment {
 	e := &environment{variables: make(map[string]string)}
 	for _, pair := range environ {
-		if name, value, ok := strings.Cut(pair, "="); ok && strings.HasPrefix(name, "MPIM_") {
+		if name, value, ok := strings.Cut(pair, "="); ok && strings.HasPrefix(name, variablePrefix) {
 			e.variables[name] = value
 		}
 	}
 	return e
 }
 
-// prepare reads the configuration file that the arguments or MPIM_CONFIG name, and checks every name.
+// prepare reads the configuration file that the arguments or MPIM_CONFIG name, and checks every name and every value.
 func (e *environment) prepare(model *kong.Application, args []string) error {
-	known := e.known(model)
-	for name := range e.variables {
-		if _, ok := known[name]; !ok {
-			return fmt.Errorf("the environment variable %s is no setting%s", name, suggest(name, known))
+	known := flagsByVariable(model)
+	for _, name := range sortedKeys(e.variables) {
+		flags, ok := known[name]
+		if !ok {
+			return fmt.Errorf("the environment variable %s is no setting%s", name, suggest(name, sortedKeys(known)))
+		}
+		if err := checkText(flags, e.variables[name], "the environment variable "+name); err != nil {
+			return err
 		}
 	}
 	e.file = configFile(args, e.variables["MPIM_CONFIG"])
 	if e.file == "" {
 		return nil
 	}
-	content, err := os.ReadFile(filepath.Clean(e.file))
-	if err != nil {
-		return fmt.Errorf("the configuration file cannot be read: %w", errors.Unwrap(unwrapPath(err)))
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil {
-		return fmt.Errorf("%s: %w", e.file, err)
-	}
-	e.values = make(map[string]fileValue)
-	if len(document.Content) == 0 {
-		return nil
-	}
-	if err := e.collect("", document.Content[0]); err != nil {
+	var err error
+	if e.values, err = readConfigFile(e.file); err != nil {
 		return err
 	}
-	for key, value := range e.values {
-		if _, ok := known[variableOf(key)]; !ok {
-			return fmt.Errorf("%s:%d: %q is no setting%s", e.file, value.line, key, suggestKey(key, known))
+	delete(known, "MPIM_CONFIG")
+	keys := sortedKeys(e.values)
+	slices.SortStableFunc(keys, func(a, b string) int { return e.values[a].line - e.values[b].line })
+	for _, key := range keys {
+		value := e.values[key]
+		flags, ok := known[variableOf(key)]
+		if !ok {
+			return fmt.Errorf("%s:%d: %q is no setting%s", e.file, value.line, key, suggest(key, keysOf(known)))
+		}
+		if value.list && !isList(flags[0]) {
+			return fmt.Errorf("%s:%d: %s is a list: write one value", e.file, value.line, key)
+		}
+		if err := checkText(flags, value.text, fmt.Sprintf("%s:%d: %s", e.file, value.line, key)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func unwrapPath(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return fmt.Errorf("%w", fmt.Errorf("%s: %w", path.Path, path.Err))
-	}
-	return fmt.Errorf("%w", err)
-}
-
-// collect flattens nested keys: limits: {send_burst: 5} is limits_send_burst.
-func (e *environment) collect(prefix string, node *yaml.Node) error {
-	if node.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s:%d: want settings as `name: value`", e.file, node.Line)
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := prefix+strings.ReplaceAll(node.Content[i].Value, "-", "_"), node.Content[i+1]
-		switch value.Kind {
-		case yaml.MappingNode:
-			if err := e.collect(key+"_", value); err != nil {
-				return err
-			}
-		case yaml.ScalarNode:
-			e.values[key] = fileValue{text: value.Value, line: node.Content[i].Line}
-		default:
-			return fmt.Errorf("%s:%d: %q is a list: write one value", e.file, value.Line, key)
+// checkGiven checks the values that the command line itself gives.
+func (e *environment) checkGiven(parsed *kong.Context) error {
+	given := onCommandLine(parsed)
+	for _, flag := range parsed.Flags() {
+		if !given[flag] {
+			continue
+		}
+		if err := checkValue(flag, flag.Target); err != nil {
+			return fmt.Errorf("--%s: %w", flag.Name, err)
 		}
 	}
 	return nil
 }
 
-// known returns every environment variable that some flag has, with the flag's name.
-func (e *environment) known(model *kong.Application) map[string]string {
-	known := make(map[string]string)
+// flagsByVariable returns the flags behind each environment variable: commands may share one.
+func flagsByVariable(model *kong.Application) map[string][]*kong.Flag {
+	known := make(map[string][]*kong.Flag)
 	var visit func(*kong.Node)
 	visit = func(node *kong.Node) {
 		for _, flag := range node.Flags {
 			for _, name := range flag.Envs {
-				known[name] = flag.Name
+				known[name] = append(known[name], flag)
 			}
 		}
 		for _, child := range node.Children {
@@ -122,31 +102,60 @@ func (e *environment) known(model *kong.Application) map[string]string {
 	return known
 }
 
+// configFile returns the last --config of the arguments.
 func configFile(args []string, fallback string) string {
+	file := fallback
 	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
 		if value, ok := strings.CutPrefix(arg, "--config="); ok {
-			return value
+			file = value
 		}
 		if arg == "--config" && i+1 < len(args) {
-			return args[i+1]
+			file = args[i+1]
 		}
 	}
-	return fallback
+	return file
 }
 
-func variableOf(key string) string { return "MPIM_" + strings.ToUpper(key) }
+// variableOf and keyOf lead from a key of the file to its variable and back.
+func variableOf(key string) string { return variablePrefix + strings.ToUpper(key) }
 
-// Validate is part of kong.Resolver; names were checked by prepare.
+func keyOf(variable string) string {
+	return strings.ToLower(strings.TrimPrefix(variable, variablePrefix))
+}
+
+func keysOf(known map[string][]*kong.Flag) []string {
+	keys := sortedKeys(known)
+	for n, name := range keys {
+		keys[n] = keyOf(name)
+	}
+	return keys
+}
+
+// Validate is part of kong.Resolver; names and values were checked by prepare.
 func (e *environment) Validate(*kong.Application) error { return nil }
 
-// Resolve returns the value that the configuration file has for a flag. Kong itself has looked at the environment.
+// Resolve returns what the environment has for a flag that the command line does not set, else what the file has.
 func (e *environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	for _, name := range flag.Envs {
-		if value, ok := e.values[strings.ToLower(strings.TrimPrefix(name, "MPIM_"))]; ok {
-			return value.text, nil
-		}
+	if text, _, ok := e.lookup(flag); ok {
+		return text, nil
 	}
 	return nil, nil
+}
+
+// lookup returns the text that the environment or the file has for a flag, and where it stands.
+func (e *environment) lookup(flag *kong.Flag) (text, source string, ok bool) {
+	for _, name := range flag.Envs {
+		if value, ok := e.variables[name]; ok {
+			return value, "environment " + name, true
+		}
+		if value, ok := e.values[keyOf(name)]; ok {
+			return value.text, fmt.Sprintf("%s:%d", e.file, value.line), true
+		}
+	}
+	return "", "default", false
 }
 
 // given says whether a setting was set at all, by flag, environment or file.
@@ -175,55 +184,6 @@ func (e *environment) source(flag *kong.Flag, given bool) string {
 	if given {
 		return "flag --" + flag.Name
 	}
-	for _, name := range flag.Envs {
-		if _, ok := e.variables[name]; ok {
-			return "environment " + name
-		}
-		key := strings.ToLower(strings.TrimPrefix(name, "MPIM_"))
-		if value, ok := e.values[key]; ok {
-			return fmt.Sprintf("%s:%d", e.file, value.line)
-		}
-	}
-	return "default"
-}
-
-func suggest(name string, known map[string]string) string {
-	best, distance := "", 4
-	for candidate := range known {
-		if d := editDistance(name, candidate); d < distance || d == distance && candidate < best {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return ": `mpim config print` lists them"
-	}
-	return ": did you mean " + best + "?"
-}
-
-func suggestKey(key string, known map[string]string) string {
-	keys := make(map[string]string, len(known))
-	for name := range known {
-		keys[strings.ToLower(strings.TrimPrefix(name, "MPIM_"))] = ""
-	}
-	return suggest(key, keys)
-}
-
-// editDistance is that of Levenshtein.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		previous := slices.Clone(row)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(previous[j+1]+1, row[j]+1, previous[j]+cost)
-		}
-	}
-	return row[len(b)]
+	_, source, _ := e.lookup(flag)
+	return source
 }

@@ -16,10 +16,10 @@ import (
 )
 
 type workerCommand struct {
-	Only             []string `help:"Run these consumers alone: history,inbox,push,…" env:"MPIM_ONLY" sep:","`
-	Except           []string `help:"Run all consumers but these." env:"MPIM_EXCEPT" sep:","`
+	Only             []string `placeholder:"NAME" help:"Run these consumers alone: history,inbox,push,…" env:"MPIM_ONLY" sep:","`
+	Except           []string `placeholder:"NAME" help:"Run all consumers but these." env:"MPIM_EXCEPT" sep:","`
 	AdminAddr        string   `help:"Address of health and metrics." default:"127.0.0.1:8082" env:"MPIM_ADMIN_ADDR"`
-	ID               string   `help:"Name of this process life; default: host name and a random suffix." env:"MPIM_ID"`
+	ID               string   `help:"Name of this process life; default: host name. A random suffix is added." placeholder:"NAME" env:"MPIM_ID"`
 	AllowUnsafeRedis bool     `help:"Work with a Redis that may lose or evict the log: for a laptop." env:"MPIM_ALLOW_UNSAFE_REDIS"`
 }
 
@@ -59,7 +59,7 @@ func (c *workerCommand) Run(i *invocation) error {
 	h := &health{checks: worker.checks()}
 	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, worker.stages(i.settings.Drain)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil)}})
+	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(nil).Run}})
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready worker", url) })
 }
 

@@ -48,7 +48,7 @@ func (o *Operations) register(ctx context.Context, caller Caller, in registerInp
 	case domain.CodeOf(err) != domain.NotFound:
 		return registerResult{}, err
 	}
-	giveBack, err := o.attempt(ctx, "register:"+caller.RemoteAddr, o.Rates.RegisterPerHour, time.Hour)
+	giveBack, err := o.attempt(ctx, "register:"+caller.RemoteAddr, o.rates.Load().RegisterPerHour, time.Hour)
 	if err != nil {
 		return registerResult{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"mpim/domain"
@@ -112,7 +113,7 @@ type Config struct {
 
 	// Limits bound messages and groups. Default: conversation.DefaultLimits.
 	Limits conversation.Limits
-	// Rates bound how often things are done; the zero value does not. See DefaultRates.
+	// Rates bound how often things are done at first; the zero value does not. See DefaultRates and SetRates.
 	Rates Rates
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time
@@ -121,6 +122,8 @@ type Config struct {
 // Operations are the operations of the client protocol.
 type Operations struct {
 	Config
+	// rates are those in force, which SetRates replaces.
+	rates           atomic.Pointer[Rates]
 	sends, receipts *buckets
 }
 
@@ -143,11 +146,9 @@ func New(config Config) (*Operations, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	return &Operations{
-		Config:   config,
-		sends:    newBuckets(config.Rates.SendPerSecond, config.Rates.SendBurst),
-		receipts: newBuckets(config.Rates.ReceiptPerSecond, config.Rates.ReceiptBurst),
-	}, nil
+	operations := &Operations{Config: config, sends: newBuckets(), receipts: newBuckets()}
+	operations.SetRates(config.Rates)
+	return operations, nil
 }
 
 // stamp is who and when of a command that begins now.

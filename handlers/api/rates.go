@@ -29,12 +29,18 @@ func DefaultRates() Rates {
 	}
 }
 
+// SetRates puts other rates in force, from the next request on. Sessions keep what they have left, up to the new burst.
+func (o *Operations) SetRates(rates Rates) {
+	o.rates.Store(&rates)
+	o.sends.set(rates.SendPerSecond, rates.SendBurst)
+	o.receipts.set(rates.ReceiptPerSecond, rates.ReceiptBurst)
+}
+
 // buckets are token buckets, one a session.
 type buckets struct {
+	mu          sync.Mutex
 	rate, burst float64
-
-	mu        sync.Mutex
-	bySession map[domain.SessionID]bucket
+	bySession   map[domain.SessionID]bucket
 	// sweep is how many sessions there may be before full buckets, which say nothing, are dropped.
 	sweep int
 }
@@ -46,24 +52,28 @@ type bucket struct {
 
 const firstSweep = 1024
 
-// newBuckets returns buckets that hold burst tokens and gain rate a second; nil, which never limits, where rate is 0.
-func newBuckets(rate, burst int) *buckets {
-	if rate <= 0 {
-		return nil
-	}
-	return &buckets{
-		rate: float64(rate), burst: float64(max(burst, 1)),
-		bySession: make(map[domain.SessionID]bucket), sweep: firstSweep,
+// newBuckets returns buckets that do not limit until they are set.
+func newBuckets() *buckets {
+	return &buckets{bySession: make(map[domain.SessionID]bucket), sweep: firstSweep}
+}
+
+// set makes each bucket hold burst tokens and gain rate a second; a rate of 0 never limits.
+func (b *buckets) set(rate, burst int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rate, b.burst = float64(max(rate, 0)), float64(max(burst, 1))
+	if b.rate == 0 {
+		clear(b.bySession)
 	}
 }
 
 // take takes a token of a session. Where there is none it returns how long until there is.
 func (b *buckets) take(session domain.SessionID, now time.Time) (wait time.Duration) {
-	if b == nil {
-		return 0
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.rate == 0 {
+		return 0
+	}
 	one, ok := b.bySession[session]
 	if !ok {
 		b.makeRoom(now)
@@ -93,7 +103,7 @@ func (b *buckets) makeRoom(now time.Time) {
 		return
 	}
 	for session, one := range b.bySession {
-		if b.filled(one, now).tokens == b.burst {
+		if b.filled(one, now).tokens >= b.burst {
 			delete(b.bySession, session)
 		}
 	}

@@ -63,7 +63,7 @@ func (o *Operations) login(ctx context.Context, caller Caller, in loginInput) (L
 	// Taken before the password is checked, so that a thousand tries at once are not a thousand tries; given back where
 	// it was right, because only failures count.
 	key := fmt.Sprintf("login:%s:%s", user, caller.RemoteAddr)
-	giveBack, err := o.attempt(ctx, key, o.Rates.LoginPerMinute, time.Minute)
+	giveBack, err := o.attempt(ctx, key, o.rates.Load().LoginPerMinute, time.Minute)
 	if err != nil {
 		return Login{}, err
 	}
