@@ -137,6 +137,7 @@ func (c *conn) arm(now time.Time) {
 }
 
 func (c *conn) tick() {
+	defer c.rescue()
 	c.do(func(s *Session, now time.Time) Step {
 		c.armed = time.Time{}
 		return s.Tick(now, c.link.lastHeard())
@@ -210,6 +211,20 @@ func (c *conn) abandon(err error) (code CloseCode, first bool) {
 		c.code = CloseLost
 	}
 	return c.code, true
+}
+
+// isGone says whether the socket has ended.
+func (c *conn) isGone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
+}
+
+// queued returns how many bytes wait to be written.
+func (c *conn) queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session.Queued()
 }
 
 // spawn runs a part of the connection in a goroutine of its own. A mistake in it ends the connection and not the process.

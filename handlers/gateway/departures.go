@@ -80,23 +80,26 @@ func (d *departures) record(ctx context.Context) bool {
 	workers.SetLimit(departureWorkers)
 	var mu sync.Mutex
 	var failed []departure
+	var reason error
 	for _, one := range d.take() {
 		workers.Go(func() error {
 			if err := d.recordOne(ctx, one); err != nil {
-				d.logger.Warn("end of a connection not recorded yet", slog.String("connection", string(one.entry.Connection)),
-					slog.Any("error", err))
 				mu.Lock()
-				failed = append(failed, one)
-				mu.Unlock()
+				defer mu.Unlock()
+				failed, reason = append(failed, one), err
 			}
 			return nil
 		})
 	}
 	_ = workers.Wait()
+	if failed == nil {
+		return true
+	}
+	d.logger.Warn("ends of connections are not recorded yet", slog.Int("connections", len(failed)), slog.Any("error", reason))
 	for _, one := range failed {
 		d.add(one)
 	}
-	return failed == nil
+	return false
 }
 
 func (d *departures) take() []departure {

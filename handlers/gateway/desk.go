@@ -30,7 +30,7 @@ type desk struct {
 
 // has says whether a request with n bytes of parameters may be taken in.
 func (d *desk) has(n int, l Limits) bool {
-	return d.pending < l.Pending && d.pendingBytes+n <= l.PendingBytes
+	return d.pending == 0 || d.pending < l.Pending && d.pendingBytes+n <= l.PendingBytes
 }
 
 // reserve counts a request that was taken in.

@@ -29,6 +29,8 @@ type Config struct {
 	ID string
 	// Limits bound each connection.
 	Limits Limits
+	// ShownLimits are limits that others apply and hello shows beside those of the gateway, by name.
+	ShownLimits map[string]int64
 	// Connections is how many sockets there may be; more are answered 503. Default 100,000.
 	Connections int
 	// AllowedOrigins are patterns as of path.Match for the host of pages that may connect, besides this host itself; with
@@ -106,9 +108,10 @@ func New(config Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		config: config, logger: config.Logger, metrics: newMetrics(config.Registerer), hub: newHub(), tracker: newTracker(),
+		config: config, logger: config.Logger, hub: newHub(), tracker: newTracker(),
 		holders: newSharedHolders(config.Holders), watchers: newWatchers(),
 	}
+	g.metrics = newMetrics(config.Registerer, g.queued)
 	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
 	g.departures = newDepartures(config.Ledger, config.Bus, config.Logger)
 	g.protocol = Protocol{Limits: config.Limits, Route: g.route}
@@ -146,6 +149,14 @@ func (g *Gateway) Ready() bool { return g.ready.Load() && !g.draining.Load() }
 
 // Connections returns how many sockets are open.
 func (g *Gateway) Connections() int { return int(g.metrics.open.Load()) }
+
+// queued returns how many bytes wait for all clients together.
+func (g *Gateway) queued() (bytes int) {
+	for _, c := range g.hub.all() {
+		bytes += c.queued()
+	}
+	return bytes
+}
 
 // ServeHTTP opens a socket. It returns at once; the socket lives on.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -220,7 +231,6 @@ func (g *Gateway) left(c *conn, code CloseCode) {
 	g.metrics.closed(code)
 	g.watchers.replace(c, watched, nil)
 	g.hub.remove(c.number)
-	g.tracker.forget(c)
 	if entry.Connection != "" {
 		g.departures.add(departure{entry: entry, reason: endReason(code)})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"time"
 
 	"mpim/domain"
@@ -21,17 +22,9 @@ type welcome struct {
 	Gateway    string              `json:"gateway"`
 	ServerTime string              `json:"server_time"`
 	HeartbeatS int                 `json:"heartbeat_s"`
-	Limits     shownLimits         `json:"limits"`
+	Limits     map[string]int64    `json:"limits"`
 	UserSeq    int64               `json:"user_seq"`
 	Epoch      string              `json:"epoch"`
-}
-
-// shownLimits are the limits that a client can go by.
-type shownLimits struct {
-	FrameBytes  int64 `json:"frame_bytes"`
-	AnswerBytes int   `json:"answer_bytes"`
-	TextBytes   int   `json:"text_bytes"`
-	Pending     int   `json:"pending"`
 }
 
 // handshake is one hello that is being carried out.
@@ -145,13 +138,21 @@ func (g *Gateway) welcome(ctx context.Context, entry schema.Connected) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	l := g.config.Limits
 	return json.Marshal(welcome{
 		Connection: entry.Connection, Session: entry.Session, User: entry.User, Gateway: g.config.ID,
-		ServerTime: time.Now().UTC().Format(schema.TimeFormat), HeartbeatS: int(l.Heartbeat / time.Second),
-		Limits:  shownLimits{FrameBytes: l.FrameBytes, AnswerBytes: l.AnswerBytes, TextBytes: l.TextBytes, Pending: l.Pending},
-		UserSeq: seq, Epoch: g.config.Standing.Epoch(),
+		ServerTime: time.Now().UTC().Format(schema.TimeFormat), HeartbeatS: int(g.config.Limits.Heartbeat / time.Second),
+		Limits: g.shownLimits(), UserSeq: seq, Epoch: g.config.Standing.Epoch(),
 	})
+}
+
+// shownLimits are the limits that a client can go by.
+func (g *Gateway) shownLimits() map[string]int64 {
+	l := g.config.Limits
+	limits := map[string]int64{
+		"frame_bytes": max(0, l.FrameBytes), "answer_bytes": int64(l.AnswerBytes), "text_bytes": int64(l.TextBytes), "pending": int64(l.Pending),
+	}
+	maps.Copy(limits, g.config.ShownLimits)
+	return limits
 }
 
 // refuse answers hello with an error, and closes where another attempt on the same socket cannot do better.

@@ -5,7 +5,7 @@ import "time"
 // Limits bound what one connection can make the process hold, and how long it may take. They are shown in hello as far
 // as clients can use them.
 type Limits struct {
-	// FrameBytes is the longest frame to the server, after decompression. Default 64 KiB.
+	// FrameBytes is the longest frame to the server, after decompression. Default 64 KiB; negative for no limit.
 	FrameBytes int64
 	// AnswerBytes is the longest frame to the client. Default 1 MiB.
 	AnswerBytes int
@@ -13,7 +13,7 @@ type Limits struct {
 	TextBytes int
 	// Pending is how many requests may be unanswered. Default 500.
 	Pending int
-	// PendingBytes is how many bytes of parameters they may hold. Default 1 MiB.
+	// PendingBytes is how many bytes of parameters they may hold; a single one may hold more. Default 1 MiB.
 	PendingBytes int
 	// Running is how many of them are worked on at a time; the others wait. Default 32.
 	Running int

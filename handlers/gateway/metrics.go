@@ -18,10 +18,10 @@ type metrics struct {
 	closes              *prometheus.CounterVec
 	hello               prometheus.Histogram
 	calls               *prometheus.HistogramVec
-	opened              prometheus.GaugeFunc
+	opened, queued      prometheus.GaugeFunc
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, queued func() int) *metrics {
 	m := new(metrics)
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "mpim", Subsystem: "gateway", Name: name, Help: help})
@@ -46,8 +46,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.opened = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "mpim", Subsystem: "gateway", Name: "connections", Help: "Open sockets.",
 	}, func() float64 { return float64(m.open.Load()) })
+	m.queued = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "mpim", Subsystem: "gateway", Name: "queue_bytes", Help: "Bytes that wait to be written to clients.",
+	}, func() float64 { return float64(queued()) })
 	if r != nil {
-		r.MustRegister(m.framesIn, m.framesOut, m.deliveries, m.shed, m.resyncs, m.subscribed, m.closes, m.hello, m.calls, m.opened)
+		r.MustRegister(m.framesIn, m.framesOut, m.deliveries, m.shed, m.resyncs, m.subscribed, m.closes, m.hello, m.calls, m.opened, m.queued)
 	}
 	return m
 }

@@ -422,7 +422,7 @@ func TestPresenceIsWatched(t *testing.T) {
 		}
 		change(carol)
 		change(bob)
-		c.want(`{"jsonrpc":"2.0","method":"presence","params":{"user":"` + string(bob) + `","status":"online"}}`)
+		c.want(`{"jsonrpc":"2.0","method":"presence","params":{"user":"` + string(bob) + `","status":"online","last_seen_at":null}}`)
 		c.ask(`{"jsonrpc":"2.0","id":2,"method":"presence.watch","params":{"users":[]}}`)
 		change(bob)
 		c.silent()

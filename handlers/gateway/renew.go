@@ -111,5 +111,9 @@ func (g *Gateway) reviveOne(ctx context.Context, partition int, c *conn) {
 		c.do(func(s *Session, now time.Time) Step { return s.End(now, CloseResync) })
 		return
 	}
+	if c.isGone() {
+		// Its end may have been recorded before it was made known again.
+		g.departures.add(departure{entry: entry, reason: reasonLost})
+	}
 	c.do((*Session).Resync)
 }

@@ -36,8 +36,10 @@ type owner struct {
 	heard  time.Time
 	// silent is the newest token that hello does not wait for, until it is heard.
 	silent int64
-	// debts are connections that did not wait for this owner while it was silent.
+	// debts are connections that did not wait for this owner while it was silent; of ended ones they are cleared when there
+	// are as many as prune.
 	debts []debt
+	prune int
 }
 
 // debt is a connection that an owner may not have known while it pushed.
@@ -211,20 +213,20 @@ func (t *tracker) giveUp(w *waiter, c *conn, now time.Time) {
 		}
 		if h.Token <= o.silent || now.Sub(last) >= silence {
 			o.silent = max(o.silent, h.Token)
-			o.debts = append(o.debts, debt{conn: c, partition: w.partition, at: w.at, token: h.Token})
+			o.owe(debt{conn: c, partition: w.partition, at: w.at, token: h.Token})
 			return true
 		}
 		return false
 	})
 }
 
-// forget drops the debts to a connection that has ended.
-func (t *tracker) forget(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, o := range t.owners {
-		o.debts = slices.DeleteFunc(o.debts, func(d debt) bool { return d.conn == c })
+// owe notes a debt. Those to connections that have ended go when the list has doubled.
+func (o *owner) owe(d debt) {
+	if len(o.debts) >= o.prune {
+		o.debts = slices.DeleteFunc(o.debts, func(d debt) bool { return d.conn.isGone() })
+		o.prune = 2*len(o.debts) + 64
 	}
+	o.debts = append(o.debts, d)
 }
 
 // covers says whether the stream of a partition is folded up to a place.

@@ -123,7 +123,7 @@ type pushedStatus struct {
 	User     domain.UserID `json:"user"`
 	Status   string        `json:"status"`
 	Text     string        `json:"text,omitempty"`
-	LastSeen *string       `json:"last_seen_at,omitempty"`
+	LastSeen *string       `json:"last_seen_at"`
 }
 
 func (g *Gateway) hearStatus(message []byte) {
