@@ -94,7 +94,7 @@ func (w *Waiter) Wait(ctx context.Context, projection string, positions ...domai
 	case <-waiting.done:
 		return nil
 	case <-ctx.Done():
-		l.remove(waiting)
+		_ = l.remove(waiting)
 		return ctx.Err()
 	case <-timer.C:
 		cause := l.remove(waiting)

@@ -82,6 +82,8 @@ func (p *Projection) load(ctx context.Context, events []event) error {
 				keys = append(keys, e.in.lastKey)
 				owners = append(owners, e.in)
 			}
+		default:
+			// Nothing else changes a message.
 		}
 	}
 	if len(keys) == 0 {
@@ -221,7 +223,9 @@ func (c *conversation) update(fact *domain.ConversationUpdated) {
 		name  string
 		value *string
 	}{
-		{titleField, fact.Title}, {avatarField, fact.AvatarURL}, {joinField, fact.Join},
+		{titleField, fact.Title},
+		{avatarField, fact.AvatarURL},
+		{joinField, fact.Join},
 		{announcementField, fact.Announcement},
 	} {
 		if f.value != nil {

@@ -113,6 +113,8 @@ func (e event) change(user domain.UserID, s *state) {
 		}
 	case *domain.ConversationDissolved:
 		s.windows = s.windows.Closed(e.ConversationSeq)
+	default:
+		// Nothing else changes a member.
 	}
 }
 

@@ -14,8 +14,14 @@ import (
 
 func TestAnyBatchingGivesTheSameMembers(t *testing.T) {
 	t.Parallel()
-	t.Run("redis", func(t *testing.T) { checkpointtest.AnyBatching(t, server.Client(), open, draw) })
-	t.Run("miniredis", func(t *testing.T) { checkpointtest.AnyBatching(t, onMiniredis(t), open, draw) })
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		checkpointtest.AnyBatching(t, server.Client(), open, draw)
+	})
+	t.Run("miniredis", func(t *testing.T) {
+		t.Parallel()
+		checkpointtest.AnyBatching(t, onMiniredis(t), open, draw)
+	})
 }
 
 func TestStalledWorkerTakesNothingBack(t *testing.T) {

@@ -80,7 +80,6 @@ type folding struct {
 
 func (f *folding) apply(e event, chosen choice) error {
 	u := f.users[e.user]
-	route := f.w.Guarded(f.p.store.routeKey(e.user), RouteTTL)
 	switch fact := e.fact.(type) {
 	case *domain.SessionConnected:
 		text, err := Connection{
@@ -94,8 +93,11 @@ func (f *folding) apply(e event, chosen choice) error {
 		}
 		u.due = 0
 		f.w.HSet(f.p.store.connectionsKey(f.partition), string(fact.Connection), text)
-		route.HSet(e.Seq, string(fact.Connection), text)
+		f.w.Guarded(f.p.store.routeKey(e.user), RouteTTL).HSet(e.Seq, string(fact.Connection), text)
 	case *domain.SessionDisconnected:
+		if !slices.Contains(u.connections, fact.Connection) {
+			return nil // known already
+		}
 		at := e.At.UnixMilli()
 		u.connections = slices.DeleteFunc(slices.Clone(u.connections), func(id domain.ConnectionID) bool {
 			return id == fact.Connection
@@ -108,7 +110,9 @@ func (f *folding) apply(e event, chosen choice) error {
 			}
 		}
 		f.w.HDel(f.p.store.connectionsKey(f.partition), string(fact.Connection))
-		route.HDel(e.Seq, string(fact.Connection))
+		f.w.Guarded(f.p.store.routeKey(e.user), RouteTTL).HDel(e.Seq, string(fact.Connection))
+	default:
+		return nil // Handles lets nothing else pass.
 	}
 	f.users[e.user] = u
 	status := f.w.Guarded(f.p.store.statusKey(e.user), StatusTTL)

@@ -76,9 +76,9 @@ func (c *Choices) Set(ctx context.Context, id domain.UserID, status Status, text
 		return unavailable(err)
 	}
 	before := presenceOf(id, known.users[id], known.choices[id], clock)
-	chosen := choice{clock.UnixMilli(), status, text}
+	chosen := choice{clock.UnixMicro(), status, text}
 	if status == Invisible {
-		chosen.text = strconv.FormatInt(chosen.at, 10)
+		chosen.text = strconv.FormatInt(clock.UnixMilli(), 10)
 		if before.Status == Offline {
 			chosen.text = strconv.FormatInt(unixMilli(before.LastSeenAt), 10)
 		}

@@ -86,7 +86,7 @@ func number(text string) int64 {
 
 // choice is what a user wants to be seen as. The zero value is online, without a text.
 type choice struct {
-	at     int64 // Unix milliseconds
+	at     int64 // Unix microseconds: of two choices right after each other, the later one wins
 	status Status
 	// text is shown to others. Of who is invisible it holds instead when others saw the user last, in Unix milliseconds:
 	// whatever it does from then on tells nobody that it is there.

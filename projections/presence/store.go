@@ -28,7 +28,9 @@ type store struct {
 func (s store) connectionsKey(partition int) string {
 	return schema.PartitionKey(partition, s.space+"connections")
 }
+
 func (s store) usersKey(partition int) string { return schema.PartitionKey(partition, s.space+"users") }
+
 func (s store) offlineKey(partition int) string {
 	return schema.PartitionKey(partition, s.space+"offline")
 }
@@ -38,6 +40,7 @@ func choicesKey(partition int) string { return schema.PartitionKey(partition, "c
 
 // Keys by user.
 func (s store) routeKey(id domain.UserID) string { return s.space + "route:{" + string(id) + "}" }
+
 func (s store) statusKey(id domain.UserID) string {
 	return s.space + "user:status:{" + string(id) + "}"
 }

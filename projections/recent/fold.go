@@ -26,7 +26,7 @@ func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *chec
 	if err != nil {
 		return err
 	}
-	if err := p.load(ctx, conversations, changes); err != nil {
+	if err := p.load(ctx, changes); err != nil {
 		return err
 	}
 	for _, change := range changes {
@@ -109,7 +109,7 @@ func concerns(r *schema.Record) (change, error) {
 
 // load reads the stored events that changes concern: of an edit the message, to see whether it is gone already, and of an
 // end everything from the message on, because edits of it go with it.
-func (p *Projection) load(ctx context.Context, conversations []*conversation, changes []change) error {
+func (p *Projection) load(ctx context.Context, changes []change) error {
 	var ranges []keyRange
 	var owners []*conversation
 	for _, change := range changes {

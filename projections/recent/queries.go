@@ -79,13 +79,14 @@ func (q *Queries) Ranges(ctx context.Context, ranges []Range) ([]Events, error) 
 		return nil, domain.Wrap(domain.Unavailable, err, "recent events cannot be read now")
 	}
 	all := make([]Events, len(ranges))
-	for i, reply := range replies {
+	for i, r := range ranges {
+		reply := replies[i]
 		all[i] = Events{
-			Conversation: ranges[i].Conversation, Events: make([]Event, len(reply.elements)),
-			Whole: reply.last > 0 && ranges[i].After+1 >= reply.first, Head: reply.last,
+			Conversation: r.Conversation, Events: make([]Event, len(reply.elements)),
+			Whole: reply.last > 0 && r.After+1 >= reply.first, Head: reply.last,
 		}
 		for n, element := range reply.elements {
-			if all[i].Events[n], err = parseElement(ranges[i].Conversation, element); err != nil {
+			if all[i].Events[n], err = parseElement(r.Conversation, element); err != nil {
 				return nil, err
 			}
 		}

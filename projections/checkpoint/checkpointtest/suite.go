@@ -65,11 +65,28 @@ func AnyBatching(t *testing.T, client redis.UniversalClient, open Open, how Draw
 	t.Helper()
 	rapid.Check(t, func(r *rapid.T) {
 		log := draw(t, r, how)
-		reference, live := open(client, newSpace()), open(client, newSpace())
+		spaces := [2]string{newSpace(), newSpace()}
+		defer clean(t, client, spaces[:]...)
+		reference, live := open(client, spaces[0]), open(client, spaces[1])
 		fold(t, r, reference, log)
 		applyLive(t, r, live, log)
 		compare(t, r, log, dump(t, reference), dump(t, live))
 	})
+}
+
+// clean removes the keys of spaces, so that the next dump has fewer to look at.
+func clean(t *testing.T, client redis.UniversalClient, spaces ...string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	for _, space := range spaces {
+		keys, err := client.Keys(ctx, "*"+space+"*").Result()
+		if err == nil && len(keys) > 0 {
+			err = client.Del(ctx, keys...).Err()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // fold applies a log event by event.
@@ -182,8 +199,9 @@ func Stalled(t *testing.T, address string, open Open, how Draw) {
 	rapid.Check(t, func(r *rapid.T) {
 		log := draw(t, r, how)
 		end := int64(len(log.Records))
-		space := newSpace()
-		old, live := open(slow, space), open(client, space)
+		spaces := [2]string{newSpace(), newSpace()}
+		defer clean(t, client, spaces[:]...)
+		old, live := open(slow, spaces[0]), open(client, spaces[0])
 		take(t, old, 1)
 		from := rapid.Int64Range(1, end).Draw(r, "from")
 		if from > 1 {
@@ -211,7 +229,7 @@ func Stalled(t *testing.T, address string, open Open, how Draw) {
 				r.Fatal(err)
 			}
 		}
-		reference := open(client, newSpace())
+		reference := open(client, spaces[1])
 		fold(t, r, reference, log)
 		compare(t, r, log, dump(t, reference), dump(t, live))
 	})
