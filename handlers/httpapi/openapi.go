@@ -87,6 +87,8 @@ func describe(schemas huma.Registry, operation *api.Operation, answer, problem *
 		if schema == nil {
 			return nil, fmt.Errorf("%s: the member %s has no schema", operation.Method, f.name)
 		}
+		// A pointer here only tells absent from zero.
+		schema.Nullable = false
 		switch {
 		case slices.Contains(inPath, f.name):
 			d.Parameters = append(d.Parameters, parameter("path", f, schema))
