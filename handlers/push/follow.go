@@ -44,7 +44,6 @@ func (o *Owner) follow(ctx context.Context) error {
 		}
 		wait = min(2*wait, lastRetry)
 	}
-	return nil
 }
 
 // resume prepares the registry to be folded from where it stands.

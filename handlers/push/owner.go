@@ -158,7 +158,7 @@ func (o *Owner) isBehind(head schema.Checkpoint, seq int64, streamID string) boo
 	}
 	last, errLast := schema.ParseStreamID(head.StreamID)
 	first, errFirst := schema.ParseStreamID(streamID)
-	if errLast != nil || errFirst != nil || last.Milliseconds < first.Milliseconds {
+	if errLast != nil || errFirst != nil || first == (schema.StreamID{}) || last.Milliseconds < first.Milliseconds {
 		return false
 	}
 	return last.Milliseconds-first.Milliseconds > uint64(o.config.SkipAge.Milliseconds()) //nolint:gosec // not negative

@@ -357,3 +357,61 @@ func newServer(t *testing.T) *streamstest.RedisServer {
 	t.Helper()
 	return streamstest.StartRedis(t)
 }
+
+func TestAfterTellsALogThatLostItsEnd(t *testing.T) {
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx, key := t.Context(), schema.PartitionKey(1, "log")
+			expect := func(after string, want schema.StreamID, stands bool) {
+				t.Helper()
+				if got, ok, err := b.After(ctx, 1, after); err != nil || got != want || ok != stands {
+					t.Errorf("after %q: %v, %v, %v, want %v, %v", after, got, ok, err, want, stands)
+				}
+			}
+			id := func(ms uint64) schema.StreamID { return schema.StreamID{Milliseconds: ms} }
+			expect("", schema.StreamID{}, true)
+			expect("5-0", schema.StreamID{}, false)
+			for _, entry := range []string{"10-0", "20-0", "40-0"} {
+				if err := client.XAdd(ctx, &redis.XAddArgs{Stream: key, ID: entry, Values: []string{"a", "b"}}).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			expect("", id(10), true)
+			expect("5-0", id(10), true) // trimmed
+			expect("10-0", id(20), true)
+			expect("40-0", schema.StreamID{}, true)
+			expect("30-0", schema.StreamID{}, false)
+			expect("50-0", schema.StreamID{}, false)
+		})
+	}
+}
+
+func TestPresenceStartGoesBackAsFarAsTheRegistryLags(t *testing.T) {
+	for name, address := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			client, b := open(t, address)
+			ctx := t.Context()
+			behind := time.Now().Add(-40 * time.Minute).UnixMilli()
+			for partition, seq := range map[int]string{1: "9", 2: "8"} {
+				client.HSet(ctx, schema.PartitionKey(partition, "meta"), "seq", "9")
+				client.HSet(ctx, schema.PartitionKey(partition, "checkpoint:presence"), "seq", seq, "id", fmt.Sprintf("%d-0", behind))
+			}
+			start, err := b.PresenceStart(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ago := func(partition int) time.Duration {
+				return time.Since(time.UnixMilli(int64(start[partition].Milliseconds))).Round(time.Minute)
+			}
+			if ago(0) != 5*time.Minute || ago(1) != 5*time.Minute || ago(2) != 45*time.Minute {
+				t.Errorf("it goes back %s, %s and %s", ago(0), ago(1), ago(2))
+			}
+			// A log with events of which the registry has none at all.
+			client.HSet(ctx, schema.PartitionKey(3, "meta"), "seq", "1")
+			if start, err = b.PresenceStart(ctx); err != nil || start[3] != (schema.StreamID{}) {
+				t.Errorf("it goes back to %v, %v", start[3], err)
+			}
+		})
+	}
+}
