@@ -15,7 +15,6 @@ import (
 
 // DB is one SQL database. It is made by Open and safe for use by many goroutines.
 type DB struct {
-	// write and read are the same pool on MySQL.
 	write, read *bun.DB
 	// anchor keeps a database in memory alive; nil elsewhere.
 	anchor *sql.Conn
@@ -54,10 +53,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 
 // Close closes all connections.
 func (d *DB) Close() error {
-	err := d.read.Close()
-	if d.write != d.read {
-		err = errors.Join(err, d.write.Close())
-	}
+	err := errors.Join(d.read.Close(), d.write.Close())
 	if d.anchor != nil {
 		err = errors.Join(err, d.anchor.Close())
 	}
@@ -75,17 +71,13 @@ func (d *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Stats returns the pool statistics of reading and writing connections, which are the same pool on MySQL.
+// Stats returns the statistics of the two pools of connections, those that read and those that write.
 func (d *DB) Stats() (read, write sql.DBStats) { return d.read.Stats(), d.write.Stats() }
 
 // Write calls fn in a transaction and commits it if fn returns nil. It calls fn again, in a new transaction, after a
 // deadlock or a lock wait. Errors that are not the data's fault are marked by projections.Outside; after one of these the
 // transaction may have been committed, as when a connection breaks between the commit and its answer.
 func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	options := &sql.TxOptions{}
-	if d.mysql() {
-		options.Isolation = sql.LevelReadCommitted
-	}
 	var err error
 	for try := range maxTries {
 		if try > 0 {
@@ -93,7 +85,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) 
 				break
 			}
 		}
-		if err = inTx(ctx, d.write, options, fn); !again(err) {
+		if err = inTx(ctx, d.write, nil, fn); !again(err) {
 			break
 		}
 	}
@@ -102,11 +94,7 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) 
 
 // Read calls fn in a transaction that sees one moment of the database. Errors are marked like those of Write.
 func (d *DB) Read(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	options := &sql.TxOptions{ReadOnly: true}
-	if d.mysql() {
-		options.Isolation = sql.LevelRepeatableRead
-	}
-	return d.classify(inTx(ctx, d.read, options, fn))
+	return d.classify(inTx(ctx, d.read, &sql.TxOptions{ReadOnly: true}, fn))
 }
 
 func (d *DB) mysql() bool { return d.write.Dialect().Name() == dialect.MySQL }

@@ -1,7 +1,9 @@
 package database
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -14,10 +16,10 @@ import (
 	"github.com/uptrace/bun/dialect/mysqldialect"
 )
 
-// The size of the pool and how long a connection may lie idle: less than the server's patience, below.
+// The size of each pool and how long a connection may lie idle: less than the server's patience, below.
 const (
-	maxConnections = 32
-	maxIdle        = 16
+	maxConnections = 16
+	maxIdle        = 8
 	maxIdleTime    = 8 * time.Second
 )
 
@@ -40,17 +42,42 @@ func openMySQL(setting string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := mysql.NewConnector(config)
+	connect, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(maxConnections)
-	pool.SetMaxIdleConns(maxIdle)
-	pool.SetConnMaxIdleTime(maxIdleTime)
-	db := bun.NewDB(pool, serverDialect{mysqldialect.New(mysqldialect.WithTimeLocation("UTC"))})
+	pool := func(isolation string) *bun.DB {
+		db := sql.OpenDB(&connector{Connector: connect, isolation: isolation})
+		db.SetMaxOpenConns(maxConnections)
+		db.SetMaxIdleConns(maxIdle)
+		db.SetConnMaxIdleTime(maxIdleTime)
+		return bun.NewDB(db, serverDialect{mysqldialect.New(mysqldialect.WithTimeLocation("UTC"))})
+	}
 	place := fmt.Sprintf("mysql://%s/%s", config.Addr, config.DBName)
-	return &DB{write: db, read: db, place: place, name: config.DBName}, nil
+	return &DB{write: pool("READ COMMITTED"), read: pool("REPEATABLE READ"), place: place, name: config.DBName}, nil
+}
+
+// connector sets the isolation of every transaction of a connection once, instead of asking for it with each. It is no
+// setting like those of session, because the servers call its variable by different names.
+type connector struct {
+	driver.Connector
+	isolation string
+}
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		return nil, errors.Join(errors.New("the MySQL driver cannot execute"), conn.Close())
+	}
+	if _, err := execer.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL "+c.isolation, nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 func parseMySQL(setting string) (*mysql.Config, error) {

@@ -98,7 +98,7 @@ func (f *fold) created(c *change, fact *domain.ConversationCreated) {
 	f.conversations[c.conversation] = &conversationRow{
 		Conversation: c.conversation, Kind: fact.Kind, Title: []byte(fact.Title), AvatarURL: []byte(fact.AvatarURL),
 		Announcement: []byte{}, JoinRule: fact.Join,
-		CreatedBy: string(c.Actor), CreatedAt: c.At, UpdatedAt: c.At, changed: true,
+		CreatedBy: string(c.Actor), CreatedAt: c.At, UpdatedAt: c.At, mark: mark{changed: true},
 	}
 	for _, m := range fact.Members {
 		f.begin(c, m.User, m.Role, time.Time{})
@@ -110,7 +110,7 @@ func (f *fold) updated(c *change, fact *domain.ConversationUpdated) {
 	if row == nil {
 		return
 	}
-	row.UpdatedAt, row.changed = c.At, true
+	row.UpdatedAt, row.mark.changed = c.At, true
 	setBytes(&row.Title, fact.Title)
 	setBytes(&row.AvatarURL, fact.AvatarURL)
 	setBytes(&row.Announcement, fact.Announcement)
@@ -121,7 +121,7 @@ func (f *fold) updated(c *change, fact *domain.ConversationUpdated) {
 
 func (f *fold) dissolve(c *change) {
 	if row := f.conversations[c.conversation]; row != nil {
-		row.DissolvedAt, row.UpdatedAt, row.changed = c.At, c.At, true
+		row.DissolvedAt, row.UpdatedAt, row.mark.changed = c.At, c.At, true
 	}
 	for key := range f.members {
 		if key.conversation == c.conversation {
@@ -139,7 +139,7 @@ func (f *fold) begin(c *change, user domain.UserID, role domain.Role, mutedUntil
 	}
 	row := &memberRow{
 		Conversation: c.conversation, User: string(user), FromSeq: c.seq, FromAt: c.At, Began: string(c.Type),
-		Role: string(role), MutedUntil: mutedUntil, changed: true,
+		Role: string(role), MutedUntil: mutedUntil, mark: mark{changed: true},
 	}
 	f.members[key] = row
 	f.intervals = append(f.intervals, row)
@@ -152,7 +152,7 @@ func (f *fold) end(c *change, user domain.UserID) *memberRow {
 	if row == nil {
 		return nil
 	}
-	row.ToSeq, row.ToAt, row.Ended, row.changed = c.seq, c.At, string(c.Type), true
+	row.ToSeq, row.ToAt, row.Ended, row.mark.changed = c.seq, c.At, string(c.Type), true
 	delete(f.members, key)
 	return row
 }
@@ -161,7 +161,7 @@ func (f *fold) sent(c *change) {
 	row := &messageRow{
 		Conversation: c.conversation, Seq: c.seq, Ordinal: c.Ordinal, Event: string(c.ID), Sender: string(c.Actor),
 		At: c.At, Kind: c.sent.kind, ClientID: []byte(c.sent.ClientID), ReplyTo: c.sent.ReplyTo,
-		ExpiresAt: value(c.sent.ExpiresAt), Body: c.sent.Body, changed: true,
+		ExpiresAt: value(c.sent.ExpiresAt), Body: c.sent.Body, mark: mark{changed: true},
 	}
 	if m := c.sent.Mentions; len(m) > 0 && string(m) != "null" {
 		row.Mentions = m
@@ -183,7 +183,7 @@ func (f *fold) edited(c *change) {
 		Conversation: c.conversation, Message: row.Seq, Seq: c.seq, Event: string(c.ID), At: c.At, Body: c.edited.Body,
 	})
 	row.Body, row.Kind, row.EditedSeq, row.EditedAt = c.edited.Body, c.edited.kind, c.seq, c.At
-	row.changed = true
+	row.mark.changed = true
 }
 
 func (f *fold) recalled(c *change, message int64) {
@@ -202,7 +202,7 @@ func (f *fold) expired(c *change, message int64) {
 
 // empty takes the body from a message and from all its revisions.
 func (f *fold) empty(row *messageRow) {
-	row.Body, row.changed = nil, true
+	row.Body, row.mark.changed = nil, true
 	if row.EditedSeq == 0 {
 		return
 	}
@@ -223,12 +223,12 @@ func (f *fold) react(c *change, fact *domain.MessageReacted) {
 	row := f.reactions[key]
 	switch {
 	case fact.Removed && row != nil:
-		row.ToSeq, row.ToAt, row.changed = c.seq, c.At, true
+		row.ToSeq, row.ToAt, row.mark.changed = c.seq, c.At, true
 		delete(f.reactions, key)
 	case !fact.Removed && row == nil:
 		row = &reactionRow{
 			Conversation: c.conversation, Message: message.seq, User: string(c.Actor), Emoji: []byte(fact.Emoji),
-			FromSeq: c.seq, FromAt: c.At, changed: true,
+			FromSeq: c.seq, FromAt: c.At, mark: mark{changed: true},
 		}
 		f.reactions[key] = row
 		f.reacted = append(f.reacted, row)

@@ -116,13 +116,19 @@ func (p *Projection) Apply(ctx context.Context, step projections.Step) error {
 	if err != nil {
 		return err
 	}
-	changes, err := decode(step.Records, p.Handles)
-	if err != nil {
-		return err
-	}
+	// Events are decoded while the server begins the transaction and moves the checkpoint.
+	decoded := sync.OnceValues(func() ([]change, error) { return decode(step.Records, p.Handles) })
+	go func() {
+		defer func() { _ = recover() }() // who asks for the value gets the panic too
+		_, _ = decoded()
+	}()
 	return p.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		moved, err := c.Advance(ctx, tx, step)
 		if err != nil || !moved {
+			return err
+		}
+		changes, err := decoded()
+		if err != nil {
 			return err
 		}
 		f := newFold(&store{db: p.db, tx: tx, build: c.Build})

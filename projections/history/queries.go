@@ -191,7 +191,7 @@ func (s *store) seen(ctx context.Context, id domain.ConversationID, rows []*mess
 
 // state is how a message read at some moment.
 type state struct {
-	body     []byte
+	body     json.RawMessage
 	kind     string
 	editedAt time.Time
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // The rows of a build, as package doc describes them. Members in pointers or with nullzero are null where they are not
-// set. Nothing but this package writes them. A row is changed when it differs from what is stored.
+// set. Nothing but this package writes them.
 type (
 	conversationRow struct {
 		bun.BaseModel `bun:"alias:r"`
@@ -25,7 +25,7 @@ type (
 		UpdatedAt    time.Time `bun:"updated_at"`
 		DissolvedAt  time.Time `bun:"dissolved_at,nullzero"`
 
-		changed bool
+		mark mark
 	}
 
 	memberRow struct {
@@ -43,7 +43,7 @@ type (
 		ToAt       time.Time `bun:"to_at,nullzero"`
 		Ended      string    `bun:"ended"`
 
-		changed bool
+		mark mark
 	}
 
 	messageRow struct {
@@ -67,7 +67,7 @@ type (
 		RecalledAt   time.Time `bun:"recalled_at,nullzero"`
 		ExpiredAt    time.Time `bun:"expired_at,nullzero"`
 
-		changed bool
+		mark mark
 	}
 
 	revisionRow struct {
@@ -93,9 +93,18 @@ type (
 		ToSeq        int64     `bun:"to_seq,nullzero"`
 		ToAt         time.Time `bun:"to_at,nullzero"`
 
-		changed bool
+		mark mark
 	}
 )
+
+// mark says whether a row is in the database, and whether it differs from there.
+type mark struct{ stored, changed bool }
+
+func (r *conversationRow) marks() mark { return r.mark }
+func (r *memberRow) marks() mark       { return r.mark }
+func (r *messageRow) marks() mark      { return r.mark }
+func (r *reactionRow) marks() mark     { return r.mark }
+func (*revisionRow) marks() mark       { return mark{changed: true} }
 
 // gone says that the message's body is gone for everyone.
 func (m *messageRow) gone() bool { return !m.RecalledAt.IsZero() || !m.ExpiredAt.IsZero() }

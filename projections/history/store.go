@@ -1,10 +1,10 @@
 package history
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +20,9 @@ const (
 	maxKeys  = 200
 	maxBytes = 2 << 20
 )
+
+// usualBytes is about what a row takes in a statement.
+const usualBytes = 400
 
 // store reads and writes the rows of a build in one transaction.
 type store struct {
@@ -53,18 +56,51 @@ var (
 	}}
 )
 
-// upsert writes rows, which are sorted by key, in as few statements as fit.
-func upsert[R any](ctx context.Context, s *store, t table, rows []*R, weight func(*R) int) error {
+// row is what all rows can do.
+type row[R any] interface {
+	*R
+	marks() mark
+	// compare puts rows in the order of their keys.
+	compare(other *R) int
+	// write writes the key's columns and then the others, in the order of the table's.
+	write(v *database.Values)
+}
+
+// writeRows writes the rows that changed, sorted by key, in as few statements as fit. Those that are stored are
+// overwritten; a new one that is there already is an error.
+func writeRows[R any, P row[R]](ctx context.Context, s *store, t table, rows iter.Seq[P]) error {
+	var added, stored []P
+	for r := range rows {
+		switch m := r.marks(); {
+		case !m.changed:
+		case m.stored:
+			stored = append(stored, r)
+		default:
+			added = append(added, r)
+		}
+	}
+	if err := insert(ctx, s, t, added, false); err != nil {
+		return err
+	}
+	return insert(ctx, s, t, stored, true)
+}
+
+func insert[R any, P row[R]](ctx context.Context, s *store, t table, rows []P, overwrite bool) error {
+	slices.SortFunc(rows, func(a, b P) int { return a.compare(b) })
+	statement := "INSERT INTO ? (" + strings.Join(t.keys, ", ") + ", " + strings.Join(t.columns, ", ") + ") VALUES ?"
+	if overwrite {
+		statement += " ON " + s.db.UpsertClause(t.keys, t.columns)
+	}
 	for len(rows) > 0 {
-		n, size := 0, 0
-		for n < len(rows) && n < maxRows && (n == 0 || size < maxBytes) {
-			size += weight(rows[n])
+		values := s.db.NewValues(usualBytes * min(len(rows), maxRows))
+		n := 0
+		for n < len(rows) && n < maxRows && values.Size() < maxBytes {
+			values.Row()
+			rows[n].write(values)
 			n++
 		}
-		chunk := rows[:n]
 		rows = rows[n:]
-		q := s.tx.NewInsert().Model(&chunk).ModelTableExpr("?", bun.Ident(s.build.Table(t.name)))
-		if _, err := s.db.Upsert(q, t.keys, t.columns).Exec(ctx); err != nil {
+		if _, err := s.tx.NewRaw(statement, bun.Ident(s.build.Table(t.name)), values).Exec(ctx); err != nil {
 			return fmt.Errorf("write %s: %w", t.name, err)
 		}
 	}
@@ -104,6 +140,7 @@ func (f *fold) load(ctx context.Context, changes []change) error {
 		return err
 	}
 	for _, row := range conversations {
+		row.mark.stored = true
 		f.conversations[row.Conversation] = row
 	}
 	members, err := read[memberRow](ctx, f.store, membersTable, n.members.sorted(compareMembers), open,
@@ -114,6 +151,7 @@ func (f *fold) load(ctx context.Context, changes []change) error {
 		return err
 	}
 	for _, row := range members {
+		row.mark.stored = true
 		f.members[memberKey{row.Conversation, row.User}] = row
 		f.intervals = append(f.intervals, row)
 	}
@@ -125,6 +163,7 @@ func (f *fold) load(ctx context.Context, changes []change) error {
 		return err
 	}
 	for _, row := range messages {
+		row.mark.stored = true
 		f.messages[numberedKey{row.Conversation, row.Seq}] = row
 	}
 	reactions, err := read[reactionRow](ctx, f.store, reactionsTable, n.reactions.sorted(compareReactions), open,
@@ -136,6 +175,7 @@ func (f *fold) load(ctx context.Context, changes []change) error {
 		return err
 	}
 	for _, row := range reactions {
+		row.mark.stored = true
 		f.reactions[reactionKey{numberedKey{row.Conversation, row.Message}, row.User, string(row.Emoji)}] = row
 		f.reacted = append(f.reacted, row)
 	}
@@ -154,27 +194,16 @@ func (f *fold) write(ctx context.Context) error {
 			return fmt.Errorf("close the windows of %s: %w", c.conversation, err)
 		}
 	}
-	if err := upsert(ctx, s, conversationColumns, f.changedConversations(), func(r *conversationRow) int {
-		return 500 + 2*(len(r.Title)+len(r.AvatarURL)+len(r.Announcement))
-	}); err != nil {
-		return err
-	}
-	if err := upsert(ctx, s, memberColumns, f.changedMembers(), func(*memberRow) int { return 300 }); err != nil {
-		return err
-	}
-	if err := upsert(ctx, s, messageColumns, f.changedMessages(), func(r *messageRow) int {
-		return 500 + 2*(len(r.Body)+len(r.Mentions))
-	}); err != nil {
-		return err
-	}
-	slices.SortFunc(f.revisions, func(a, b *revisionRow) int {
-		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Seq, b.Seq))
-	})
-	if err := upsert(ctx, s, revisionColumns, f.revisions, func(r *revisionRow) int { return 300 + 2*len(r.Body) }); err != nil {
-		return err
-	}
-	if err := upsert(ctx, s, reactionColumns, f.changedReactions(), func(*reactionRow) int { return 400 }); err != nil {
-		return err
+	for _, write := range []func() error{
+		func() error { return writeRows(ctx, s, conversationColumns, maps.Values(f.conversations)) },
+		func() error { return writeRows(ctx, s, memberColumns, slices.Values(f.intervals)) },
+		func() error { return writeRows(ctx, s, messageColumns, maps.Values(f.messages)) },
+		func() error { return writeRows(ctx, s, revisionColumns, slices.Values(f.revisions)) },
+		func() error { return writeRows(ctx, s, reactionColumns, slices.Values(f.reacted)) },
+	} {
+		if err := write(); err != nil {
+			return err
+		}
 	}
 	return f.writeEmptied(ctx)
 }
@@ -196,45 +225,4 @@ func (f *fold) writeEmptied(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (f *fold) changedConversations() []*conversationRow {
-	var rows []*conversationRow
-	for _, row := range f.conversations {
-		if row.changed {
-			rows = append(rows, row)
-		}
-	}
-	slices.SortFunc(rows, func(a, b *conversationRow) int { return strings.Compare(a.Conversation, b.Conversation) })
-	return rows
-}
-
-func (f *fold) changedMembers() []*memberRow {
-	rows := slices.DeleteFunc(f.intervals, func(r *memberRow) bool { return !r.changed })
-	slices.SortFunc(rows, func(a, b *memberRow) int {
-		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), strings.Compare(a.User, b.User), cmp.Compare(a.FromSeq, b.FromSeq))
-	})
-	return rows
-}
-
-func (f *fold) changedMessages() []*messageRow {
-	rows := make([]*messageRow, 0, len(f.messages))
-	for _, row := range f.messages {
-		if row.changed {
-			rows = append(rows, row)
-		}
-	}
-	slices.SortFunc(rows, func(a, b *messageRow) int {
-		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Seq, b.Seq))
-	})
-	return rows
-}
-
-func (f *fold) changedReactions() []*reactionRow {
-	rows := slices.DeleteFunc(f.reacted, func(r *reactionRow) bool { return !r.changed })
-	slices.SortFunc(rows, func(a, b *reactionRow) int {
-		return cmp.Or(strings.Compare(a.Conversation, b.Conversation), cmp.Compare(a.Message, b.Message),
-			strings.Compare(a.User, b.User), bytes.Compare(a.Emoji, b.Emoji), cmp.Compare(a.FromSeq, b.FromSeq))
-	})
-	return rows
 }
