@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Connect returns a client for redis:// and rediss:// addresses. It does not reach out yet; the caller closes it.
@@ -28,5 +29,9 @@ func Connect(address string, pool int) (redis.UniversalClient, error) {
 	options.PoolSize = pool
 	options.ReadTimeout = 5 * time.Second
 	options.DisableIdentity = true
+	// A call ends with its context, so that a server that hangs holds nobody up for longer than he wants to wait.
+	options.ContextTimeoutEnabled = true
+	// Plain servers announce no maintenance, and asking for it races with connections that are set aside.
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
 }

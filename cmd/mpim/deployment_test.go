@@ -50,8 +50,8 @@ type part struct {
 // layout is what a deployment consists of.
 type layout struct {
 	gateways, workers int
-	// redis are options of its server; fsynced asks for that durability.
-	redis   []streamstest.Option
+	// server is the Redis to use, one of its own where it is nil; fsynced asks for that durability.
+	server  *streamstest.RedisServer
 	fsynced bool
 	// redisURL, where it is set, is the address the processes use instead of the server's own.
 	redisURL string
@@ -65,7 +65,10 @@ func deploy(t *testing.T, l layout) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{path: path, redis: streamstest.StartRedis(t, l.redis...), database: projectionstest.StartMariaDB(t)}
+	d := &deployment{path: path, redis: l.server, database: projectionstest.StartMariaDB(t)}
+	if d.redis == nil {
+		d.redis = streamstest.StartRedis(t)
+	}
 	redisURL := l.redisURL
 	if redisURL == "" {
 		redisURL = d.redis.URL()
