@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -184,6 +185,35 @@ func (c SQL) Status(ctx context.Context) (projections.Status, error) {
 	}
 	return s, nil
 }
+
+// SQLSource says how far the live builds of projections in a database have come. It implements Source.
+type SQLSource struct{ DB *database.DB }
+
+// Positions implements Source.
+func (s SQLSource) Positions(ctx context.Context, projection string, partitions []int) ([]int64, error) {
+	positions := make([]int64, len(partitions))
+	err := s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
+		build, err := builds.Live(ctx, tx, projection)
+		if err != nil {
+			return err
+		}
+		var rows []sqlRow
+		err = tx.NewSelect().Model(&rows).Column("log_partition", "seq").
+			Where("projection = ? AND build = ?", projection, build).Scan(ctx)
+		for _, row := range rows {
+			if i := slices.Index(partitions, row.Partition); i >= 0 {
+				positions[i] = row.Seq
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("positions of projection %s: %w", projection, err)
+	}
+	return positions, nil
+}
+
+var _ Source = SQLSource{}
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
