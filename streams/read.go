@@ -72,6 +72,27 @@ func (r Reader) Partition(ctx context.Context, partition int, after schema.Check
 	}
 }
 
+// Heads returns the last sequence of every partition, by its number.
+func (r Reader) Heads(ctx context.Context) ([]int64, error) {
+	heads := make([]int64, r.Partitions)
+	replies := make([]*redis.StringCmd, len(heads))
+	_, err := r.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for partition := range heads {
+			replies[partition] = p.HGet(ctx, schema.PartitionKey(partition, metaName), "seq")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	for partition, reply := range replies {
+		if heads[partition], err = reply.Int64(); err != nil {
+			return nil, fmt.Errorf("counter of partition %d: %w", partition, err)
+		}
+	}
+	return heads, nil
+}
+
 // Latest returns the newest n records of a partition, oldest first.
 func (r Reader) Latest(ctx context.Context, partition int, n int64) ([]*schema.Record, error) {
 	entries, err := r.Client.XRevRangeN(ctx, schema.PartitionKey(partition, logName), "+", "-", n).Result()
