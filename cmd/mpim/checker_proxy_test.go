@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -122,7 +123,7 @@ func answers(l *link) {
 		if _, err := l.client.Write(buffer[:n]); err != nil {
 			return
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 	}
@@ -141,19 +142,15 @@ func (p *cutProxy) choose(match func(*link) bool) []*link {
 }
 
 // cutCommands lets the next request of every command connection reach the server, and its answer reach nobody.
-func (p *cutProxy) cutCommands() int {
-	chosen := p.choose(func(l *link) bool { return !l.subscribed.Load() })
-	for _, l := range chosen {
+func (p *cutProxy) cutCommands() {
+	for _, l := range p.choose(func(l *link) bool { return !l.subscribed.Load() }) {
 		l.doomed.Store(true)
 	}
-	return len(chosen)
 }
 
 // cutSubscriptions closes every Pub/Sub connection.
-func (p *cutProxy) cutSubscriptions() int {
-	chosen := p.choose(func(l *link) bool { return l.subscribed.Load() })
-	for _, l := range chosen {
+func (p *cutProxy) cutSubscriptions() {
+	for _, l := range p.choose(func(l *link) bool { return l.subscribed.Load() }) {
 		l.close()
 	}
-	return len(chosen)
 }

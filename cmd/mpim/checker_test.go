@@ -200,7 +200,7 @@ func (r *checkerRun) talk(ctx context.Context, stop <-chan struct{}, c *chatter,
 }
 
 // breakThings breaks one thing after the other for about the given time.
-func (r *checkerRun) breakThings(ctx context.Context, length time.Duration) {
+func (r *checkerRun) breakThings(ctx context.Context, length time.Duration) { //nolint:contextcheck // servers do not end with a test's context
 	unit := length / 60
 	rest := func(seconds int) { pause(ctx, time.Duration(seconds)*unit) }
 	must := func(err error) {

@@ -40,7 +40,7 @@ type replayed struct {
 func (r *checkerRun) verify(ctx context.Context) {
 	log := r.replay(ctx)
 	heads := r.verifyLog(log)
-	r.verifySeen(heads, log)
+	r.verifySeen(ctx, heads, log)
 	r.verifyHistory(ctx)
 }
 
@@ -137,12 +137,12 @@ func (r *checkerRun) verifyLog(log []replayed) map[string]int64 {
 }
 
 // verifySeen waits until every client has every event of its conversations, by whatever way the protocol gives it.
-func (r *checkerRun) verifySeen(heads map[string]int64, log []replayed) {
+func (r *checkerRun) verifySeen(ctx context.Context, heads map[string]int64, log []replayed) {
 	deadline := time.Now().Add(40 * time.Second)
 	for conversation, members := range r.members {
 		for _, c := range members {
 			for c.head(conversation) < heads[conversation] && time.Now().Before(deadline) {
-				pause(r.t.Context(), 20*time.Millisecond)
+				pause(ctx, 20*time.Millisecond)
 			}
 			if head := c.head(conversation); head != heads[conversation] {
 				r.fail("%s (keeps its socket: %v) saw %s up to #%d of #%d", c.User.Username, c.keeps, conversation, head, heads[conversation])
@@ -303,7 +303,7 @@ func (r *checkerRun) databases(ctx context.Context) (live, fresh *database.DB) {
 			live = open(url)
 		}
 	}
-	fresh = open(r.d.database.URL(r.d.database.CreateDatabase(r.t)))
+	fresh = open(r.d.database.URL(r.d.database.CreateDatabase(r.t))) //nolint:contextcheck // it takes the test's
 	list, err := database.NewMigrations(fresh, migrations.Files)
 	if err != nil {
 		r.t.Fatal(err)

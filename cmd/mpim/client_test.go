@@ -15,7 +15,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// This client knows docs of the protocol and nothing of the server's code, so that the tests meet the server as others do.
+// This client knows the documents of the protocol and nothing of the server's code, so that the tests meet the server as others do.
 
 // refusal is an error that the server answered.
 type refusal struct {
@@ -28,8 +28,7 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 
 // codeOf returns the code of a refusal, "" for any other error.
 func codeOf(err error) string {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.Code
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,7 +129,7 @@ func TestConversation(t *testing.T) {
 		history.Messages[1].Body != nil || history.Messages[1].RecalledAt == "" {
 		t.Errorf("history is %+v", history.Messages)
 	}
-	_, err = rest(ctx, "PATCH", direct+"/messages/"+fmt.Sprint(second.Seq), ben.Token, map[string]any{"body": text("too late")}, nil)
+	_, err = rest(ctx, "PATCH", direct+"/messages/"+strconv.FormatInt(second.Seq, 10), ben.Token, map[string]any{"body": text("too late")}, nil)
 	refused(err, "failed_precondition")
 	_, err = rest(ctx, "GET", direct+"/messages", cat.Token, nil, nil)
 	refused(err, "not_found")

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -112,12 +113,8 @@ func (d *deployment) start(t *testing.T, name, role string) *part {
 		if role == "gateway" {
 			args = append(args, "--addr", strings.TrimPrefix(p.url, "http://"))
 		}
-		directory, err := os.MkdirTemp("", "mpim-"+name+"-")
-		if err != nil {
-			return err
-		}
 		p.Process, err = processtest.Start(processtest.Spec{
-			Name: name, Path: d.path, Args: args, Env: d.env, Dir: directory, StopTimeout: 30 * time.Second,
+			Name: name, Path: d.path, Args: args, Env: d.env, Dir: t.TempDir(), StopTimeout: 30 * time.Second,
 		})
 		if err != nil {
 			return err
@@ -138,7 +135,6 @@ func (d *deployment) start(t *testing.T, name, role string) *part {
 			t.Logf("%s printed at the end:\n%s", name, p.Tail())
 		}
 		_ = p.Kill()
-		_ = os.RemoveAll(p.Dir())
 	})
 	return p
 }
@@ -148,7 +144,7 @@ func (d *deployment) run(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, d.path, args...)
 	command.Env = d.env
 	output, err := command.Output()
-	if failed, ok := err.(*exec.ExitError); ok {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(output), fmt.Errorf("mpim %s: %w: %s", strings.Join(args, " "), err, failed.Stderr)
 	}
 	return string(output), err

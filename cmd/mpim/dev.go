@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,8 +88,8 @@ func (c *devCommand) Run(i *invocation) error {
 func (c *devCommand) prepare(i *invocation) (kept string, stop func(), err error) {
 	var stops []func()
 	stop = func() {
-		for n := len(stops) - 1; n >= 0; n-- {
-			stops[n]()
+		for _, stop := range slices.Backward(stops) {
+			stop()
 		}
 	}
 	redisKept, sqlKept := "Redis at "+redacted(i.settings.RedisURL), "the database that is configured"

@@ -64,8 +64,12 @@ func startRedisChild(ctx context.Context, path, directory string, port int) (dev
 	if err := command.Start(); err != nil {
 		return devRedis{}, fmt.Errorf("start %s: %w", path, err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- command.Wait() }()
+	exited := make(chan struct{})
+	var exit error
+	go func() {
+		exit = command.Wait()
+		close(exited)
+	}()
 	stop := func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
 		select {
@@ -85,8 +89,8 @@ func startRedisChild(ctx context.Context, path, directory string, port int) (dev
 			return devRedis{url: "redis://" + address + "/0", stop: stop}, nil
 		}
 		select {
-		case err := <-exited:
-			return devRedis{}, fmt.Errorf("redis-server in %s ended at once (%w): another one may be using the directory", directory, err)
+		case <-exited:
+			return devRedis{}, fmt.Errorf("redis-server in %s ended at once (%w): another one may be using the directory", directory, exit)
 		case <-limit.Done():
 			stop()
 			return devRedis{}, fmt.Errorf("redis-server in %s did not answer: %w", directory, context.Cause(limit))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -193,7 +194,7 @@ func (g *gatewayParts) checks() []check {
 		{"log", func(context.Context) error { return g.log.Forked() }},
 		{"pushes", func(context.Context) error {
 			if !g.gateway.Ready() {
-				return fmt.Errorf("the gateway's channel is not heard")
+				return errors.New("the gateway's channel is not heard")
 			}
 			return nil
 		}},

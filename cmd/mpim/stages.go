@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,9 +35,9 @@ func runStages(ctx context.Context, logger *slog.Logger, stages []stage, ready f
 	if ctx.Err() != nil {
 		cause = nil
 	}
-	for i := len(running) - 1; i >= 0; i-- {
-		if err := running[i].stop(); err != nil {
-			logger.Error("a part did not stop cleanly", slog.String("stage", running[i].name), slog.Any("error", err))
+	for _, r := range slices.Backward(running) {
+		if err := r.stop(); err != nil {
+			logger.Error("a part did not stop cleanly", slog.String("stage", r.name), slog.Any("error", err))
 			cause = errors.Join(cause, err)
 		}
 	}
