@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/term"
 
 	"mpim/domain"
@@ -50,8 +51,12 @@ type cli struct {
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, sys system) (code int) {
 	defer func() {
-		if left, ok := recover().(exitCode); ok {
+		switch left := recover().(type) {
+		case nil:
+		case exitCode:
 			code = int(left)
+		default:
+			panic(left)
 		}
 	}()
 	line, err := parse(sys)
@@ -60,10 +65,12 @@ func run(ctx context.Context, sys system) (code int) {
 		return exitUsage
 	}
 	settings := &line.cli.Settings
+	logger := newLogger(sys.stderr, settings)
+	redis.SetLogger(quiet{logger})
 	err = line.parsed.Run(&invocation{
 		ctx: ctx, sys: sys, settings: settings, parsed: line.parsed, env: line.env,
 		values: line.values,
-		stdout: sys.stdout, stderr: sys.stderr, logger: newLogger(sys.stderr, settings),
+		stdout: sys.stdout, stderr: sys.stderr, logger: logger,
 	})
 	switch {
 	case err == nil:
@@ -169,6 +176,14 @@ func newLogger(w io.Writer, s *Settings) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// quiet takes what the Redis client says by itself: what matters of it comes as an error, too.
+type quiet struct{ *slog.Logger }
+
+// Printf logs for those who look for every detail.
+func (q quiet) Printf(ctx context.Context, format string, args ...any) {
+	q.DebugContext(ctx, "redis client", slog.String("says", fmt.Sprintf(format, args...)))
 }
 
 // explain turns an error into one sentence for an operator.

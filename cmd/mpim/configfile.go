@@ -25,8 +25,7 @@ type fileValue struct {
 func readConfigFile(name string) (map[string]fileValue, error) {
 	content, err := os.ReadFile(filepath.Clean(name))
 	if err != nil {
-		var path *fs.PathError
-		if errors.As(err, &path) {
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
 			err = path.Err
 		}
 		return nil, fmt.Errorf("the configuration file %s cannot be read: %w", name, err)

@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
+	"mpim/handlers/push"
+	"mpim/projections"
 	"mpim/projections/database"
+	"mpim/projections/history"
 	"mpim/schema/migrations"
 	"mpim/streams"
 	"mpim/streams/lease"
@@ -28,94 +32,133 @@ type finding struct {
 
 // Run checks everything that can be reached, and exits with 1 where something is wrong.
 func (c *doctorCommand) Run(i *invocation) error {
-	findings := examine(i)
-	healthy := true
-	for _, f := range findings {
-		healthy = healthy && f.OK
-	}
+	d := &doctor{invocation: i}
+	d.examine()
 	if c.JSON {
-		if err := json.NewEncoder(i.stdout).Encode(findings); err != nil {
+		if err := json.NewEncoder(i.stdout).Encode(d.findings); err != nil {
 			return err
 		}
 	} else {
-		for _, f := range findings {
-			mark := "ok  "
-			if !f.OK {
-				mark = "FAIL"
-			}
-			fmt.Fprintf(i.stdout, "%s %-12s %s\n", mark, f.Check, f.Found)
-			if f.Do != "" {
-				fmt.Fprintf(i.stdout, "     %-12s -> %s\n", "", f.Do)
-			}
-		}
+		d.print(i.stdout)
 	}
-	if !healthy {
-		return errProblemsFound
+	for _, f := range d.findings {
+		if !f.OK {
+			return errProblemsFound
+		}
 	}
 	return nil
 }
 
-// examine runs the checks in the order in which they need each other.
-func examine(i *invocation) []finding {
-	var findings []finding
-	add := func(check, found, do string, err error) bool {
-		f := finding{Check: check, OK: err == nil, Found: found}
-		if err != nil {
-			f.Found, f.Do = err.Error(), do
-		}
-		findings = append(findings, f)
-		return err == nil
-	}
-	if len(i.settings.AuthKey) == 0 {
-		add("settings", "", "set MPIM_AUTH_KEY, the same for every gateway, such as `openssl rand -hex 32` prints", errors.New("gateways have no signing key"))
-	} else {
-		add("settings", "a signing key is set", "", nil)
-	}
-	s, err := openStores(i.ctx, i.settings, i.logger)
-	if !add("redis", "answers at "+redacted(i.settings.RedisURL), "start it, or set MPIM_REDIS_URL and MPIM_DATABASE_URL", err) {
-		return findings
-	}
-	defer func() { _ = s.Close() }()
-	examineRedis(i, s, add)
-	if !add("database", s.db.String(), "start it, or set MPIM_DATABASE_URL", s.db.Ping(i.ctx)) {
-		return findings
-	}
-	list, err := database.NewMigrations(s.db, migrations.Files)
-	if err == nil {
-		err = list.Check(i.ctx)
-	}
-	if !add("schema", "is what this binary needs", "run `mpim migrate up`, or install a newer binary", err) {
-		return findings
-	}
-	if !add("log", "Redis and SQL agree on the log", "see the error", s.openLog(i.ctx)) {
-		return findings
-	}
-	examineWork(i, s, add)
-	return findings
+// doctor gathers findings. What cannot be examined because of an earlier finding is left out.
+type doctor struct {
+	*invocation
+	findings []finding
 }
 
-func examineRedis(i *invocation, s *stores, add func(check, found, do string, err error) bool) {
-	settings, err := s.server.Settings(i.ctx)
-	if err == nil {
-		err = settings.Check(i.settings.Durability)
-	}
-	add("safety", fmt.Sprintf("Redis %s, appendfsync %s, %s", settings.Version, settings.AppendFsync, settings.MaxMemoryPolicy), "change redis.conf as it says", err)
+// checkTime bounds one check, so that a server that swallows packets is found out.
+const checkTime = 5 * time.Second
 
-	used, limit, err := s.server.Memory(i.ctx)
-	if err == nil && limit > 0 && float64(used) > 0.85*float64(limit) {
-		err = fmt.Errorf("%s of %s are used: appends are refused above 85 %%", bytesOf(used), bytesOf(limit))
+// add notes what was found, or the error and what to do about it. It returns whether all is well.
+func (d *doctor) add(check, found, do string, err error) bool {
+	f := finding{Check: check, OK: err == nil, Found: found}
+	if err != nil {
+		f.Found, f.Do = err.Error(), do
 	}
-	found := bytesOf(used) + " used, no limit set"
+	d.findings = append(d.findings, f)
+	return err == nil
+}
+
+func (d *doctor) print(w io.Writer) {
+	ok, fail, normal := "", "", ""
+	if isTerminal(w) {
+		ok, fail, normal = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+	}
+	for _, f := range d.findings {
+		mark := ok + "ok  " + normal
+		if !f.OK {
+			mark = fail + "FAIL" + normal
+		}
+		fmt.Fprintf(w, "%s %-10s %s\n", mark, f.Check, f.Found)
+		if f.Do != "" {
+			fmt.Fprintf(w, "     %-10s -> %s\n", "", f.Do)
+		}
+	}
+}
+
+// examine runs the checks in the order in which they need each other.
+func (d *doctor) examine() {
+	d.add("version", readVersion().String(), "", nil)
+	var missing error
+	if d.settings.AuthKey == "" {
+		missing = errors.New("no signing key is set: gateways do not start without one")
+	}
+	d.add("settings", "a signing key is set", "set MPIM_AUTH_KEY, the same for every gateway, to what `openssl rand -hex 32` prints", missing)
+	s := &stores{registry: newRegistry(), logger: d.logger}
+	inRedis, inSQL := d.examineRedis(s), d.examineDatabase(s)
+	if s.redis != nil {
+		defer func() { _ = s.redis.Close() }()
+	}
+	if s.db != nil {
+		defer func() { _ = s.db.Close() }()
+	}
+	if !inRedis {
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	var err error
+	what := "Redis and SQL agree on the log"
+	if inSQL {
+		err = s.openLog(ctx)
+	} else {
+		what = "Redis holds one; SQL could not be asked whether it is the same"
+		s.identity, err = streams.ReadIdentity(ctx, s.redis)
+	}
+	if !d.add("log", what, "run `mpim migrate up` where everything is new; otherwise check that MPIM_REDIS_URL and MPIM_DATABASE_URL belong together", err) {
+		return
+	}
+	d.examineLog(s)
+	d.examineProjections(s, inSQL, d.examineWorkers(s))
+}
+
+func (d *doctor) examineRedis(s *stores) bool {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	var err error
+	if s.redis, err = streams.Connect(d.settings.RedisURL, redisPool); err == nil {
+		s.server = streams.RedisServer{Client: s.redis}
+		if err = s.redis.Ping(ctx).Err(); err != nil {
+			err = fmt.Errorf("%s does not answer: %w", redacted(d.settings.RedisURL), err)
+		}
+	}
+	if !d.add("redis", redacted(d.settings.RedisURL)+" answers", "start Redis, or set MPIM_REDIS_URL", err) {
+		return false
+	}
+	settings, err := s.server.Settings(ctx)
+	if err == nil {
+		err = settings.Check(d.settings.Durability)
+	}
+	d.add("safety", fmt.Sprintf("Redis %s, appendonly yes, appendfsync %s, %s: enough for durability %s",
+		settings.Version, settings.AppendFsync, settings.MaxMemoryPolicy, d.settings.Durability), "change redis.conf as it says", err)
+	d.examineMemory(ctx, s)
+	skew, err := clockSkew(ctx, s)
+	if err == nil && skew.Abs() > time.Second {
+		err = fmt.Errorf("the clocks of this machine and of Redis differ by %s", skew.Round(time.Millisecond))
+	}
+	d.add("clock", "agrees with that of Redis to "+skew.Abs().Round(time.Millisecond).String(), "synchronise the clocks (NTP): events carry the gateways' times", err)
+	return true
+}
+
+func (d *doctor) examineMemory(ctx context.Context, s *stores) {
+	used, limit, err := s.server.Memory(ctx)
+	if err == nil && limit > 0 && float64(used) > fullAt*float64(limit) {
+		err = fmt.Errorf("%s of %s are used: appends are refused above %.0f %%", bytesOf(used), bytesOf(limit), fullAt*100)
+	}
+	found := bytesOf(used) + " used; maxmemory is not set, so nothing stops it before the machine is full"
 	if limit > 0 {
 		found = fmt.Sprintf("%s of %s used", bytesOf(used), bytesOf(limit))
 	}
-	add("memory", found, "raise maxmemory", err)
-
-	skew, err := clockSkew(i.ctx, s)
-	if err == nil && skew.Abs() > time.Second {
-		err = fmt.Errorf("this machine's clock and that of Redis differ by %s", skew.Round(time.Millisecond))
-	}
-	add("clock", "agrees with that of Redis to "+skew.Abs().Round(time.Millisecond).String(), "synchronise the clocks (NTP): events carry the gateways' times", err)
+	d.add("memory", found, "raise maxmemory: CONFIG SET maxmemory takes effect at once", err)
 }
 
 // clockSkew is how far the clock of Redis is ahead.
@@ -125,29 +168,99 @@ func clockSkew(ctx context.Context, s *stores) (time.Duration, error) {
 	return at.Sub(before.Add(time.Since(before) / 2)), err
 }
 
+func (d *doctor) examineDatabase(s *stores) bool {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	err := s.openDatabase(ctx, d.settings)
+	found := ""
+	if err == nil {
+		found = s.db.String() + " answers"
+		err = s.db.Ping(ctx)
+	}
+	if !d.add("database", found, "start it, or set MPIM_DATABASE_URL", err) {
+		return false
+	}
+	list, err := database.NewMigrations(s.db, migrations.Files)
+	if err == nil {
+		err = list.Check(ctx)
+	}
+	return d.add("schema", "is what this binary needs", "run `mpim migrate up`, or install the mpim that the schema needs", err)
+}
+
+func (d *doctor) examineLog(s *stores) {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	stat, err := s.readStat(ctx)
+	found := fmt.Sprintf("%d events, %s, in %d partitions, %.1f appended a second", stat.Entries, bytesOf(stat.Bytes), len(stat.Partitions), stat.AppendsPerSecond)
+	if stat.MemoryLeftSeconds != nil {
+		left := time.Duration(*stat.MemoryLeftSeconds) * time.Second
+		found += ", memory for " + left.String() + " at this rate"
+		if err == nil && left < time.Hour {
+			err = errors.New(found)
+		}
+	}
+	d.add("stream", found, "raise maxmemory", err)
+}
+
+// examineWorkers returns whether there are any.
+func (d *doctor) examineWorkers(s *stores) bool {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	workers, err := lease.Workers(ctx, s.redis, 0)
+	if err == nil && len(workers) == 0 {
+		err = errors.New("no worker is running: messages are taken, but neither shown in lists nor pushed")
+	}
+	if !d.add("workers", fmt.Sprintf("%d running", len(workers)), "start `mpim worker`", err) {
+		return false
+	}
+	d.add(push.Consumer, "every partition has an owner", "start a worker that runs it", s.held(ctx, push.Consumer))
+	return true
+}
+
 // lagBound is above which a projection's lag is a problem.
 const lagBound = 10 * time.Second
 
-func examineWork(i *invocation, s *stores, add func(check, found, do string, err error) bool) {
-	workers, err := lease.Workers(i.ctx, s.redis, 0)
-	if err == nil && len(workers) == 0 {
-		err = errors.New("no worker is running")
-	}
-	add("workers", fmt.Sprintf("%d running", len(workers)), "start `mpim worker`: messages are taken, but neither shown nor pushed", err)
-	lines, err := s.projectionLines(i.ctx, time.Now())
+func (d *doctor) examineProjections(s *stores, inSQL, worked bool) {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	heads, err := s.reader().Heads(ctx)
 	if err != nil {
-		add("projections", "", "see the error", err)
+		d.add("projections", "", "start Redis again and look at its log", err)
+		return
 	}
-	for _, line := range lines {
-		var problem error
-		switch {
-		case line.Parked > 0:
-			problem = fmt.Errorf("%d events are parked: these conversations stand still in it", line.Parked)
-		case line.LagSeconds > lagBound.Seconds():
-			problem = fmt.Errorf("%d events and %.0f s behind", line.LagEvents, line.LagSeconds)
+	for _, p := range s.projections() {
+		// That SQL is out of reach was said before.
+		if !inSQL && p.Name() == history.Name {
+			continue
 		}
-		add(line.Name, fmt.Sprintf("%d events behind", line.LagEvents), "look at the workers' logs", problem)
+		status, err := p.Status(ctx)
+		if err != nil {
+			d.add(p.Name(), "", "look at the server that holds it", err)
+			continue
+		}
+		do, err := examineStatus(status, heads)
+		if err == nil && worked {
+			do, err = "start a worker that runs it", s.held(ctx, status.Name)
+		}
+		events, _ := status.Lag(heads, time.Now())
+		d.add(p.Name(), fmt.Sprintf("version %d, %d events applied, %d behind", status.Version, status.Applied(), events), do, err)
 	}
-	stat, err := streams.ReadStat(i.ctx, s.redis, s.server, s.identity)
-	add("stream", fmt.Sprintf("%d events, %s, in %d partitions", stat.Entries, bytesOf(stat.Bytes), len(stat.Partitions)), "see the error", err)
+}
+
+// examineStatus returns what is wrong with a projection, and what to do about it.
+func examineStatus(status projections.Status, heads []int64) (do string, err error) {
+	for _, p := range status.Partitions {
+		if p.Partition < len(heads) && p.Checkpoint.Seq > heads[p.Partition] {
+			return "Redis has lost events that were acknowledged: restore it from its append-only file",
+				fmt.Errorf("it has seen event %d of partition %d, and Redis ends at %d", p.Checkpoint.Seq, p.Partition, heads[p.Partition])
+		}
+	}
+	events, behind := status.Lag(heads, time.Now())
+	switch {
+	case status.Parked > 0:
+		return "look for \"parked\" in the workers' logs", fmt.Errorf("%d events are parked: their conversations stand still in it", status.Parked)
+	case behind > lagBound:
+		return "look at the workers' logs and load; start another worker", fmt.Errorf("%d events and %.0f s behind", events, behind.Seconds())
+	}
+	return "", nil
 }

@@ -14,7 +14,7 @@ type configFlag string
 const variablePrefix = "MPIM_"
 
 // environment resolves settings from the variables MPIM_* and from the configuration file. It knows where each value came
-// from, and refuses names that nothing has and values that do not parse.
+// from, and refuses names that nothing has and values that do not parse. A variable that is empty is as good as none.
 type environment struct {
 	variables map[string]string
 	file      string
@@ -38,6 +38,9 @@ func (e *environment) prepare(model *kong.Application, args []string) error {
 		flags, ok := known[name]
 		if !ok {
 			return fmt.Errorf("the environment variable %s is no setting%s", name, suggest(name, sortedKeys(known)))
+		}
+		if e.variables[name] == "" {
+			continue
 		}
 		if err := checkText(flags, e.variables[name], "the environment variable "+name); err != nil {
 			return err
@@ -148,7 +151,7 @@ func (e *environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 // lookup returns the text that the environment or the file has for a flag, and where it stands.
 func (e *environment) lookup(flag *kong.Flag) (text, source string, ok bool) {
 	for _, name := range flag.Envs {
-		if value, ok := e.variables[name]; ok {
+		if value := e.variables[name]; value != "" {
 			return value, "environment " + name, true
 		}
 		if value, ok := e.values[keyOf(name)]; ok {

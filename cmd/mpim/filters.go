@@ -51,10 +51,47 @@ func (f filters) parse() (*chosen, error) {
 			return nil, usagef("--user %q is no user id", f.User)
 		}
 	}
-	if f.Limit < 0 {
-		return nil, usagef("--limit is %d: write 0 for all", f.Limit)
+	if !c.fromTime.IsZero() && !c.toTime.IsZero() && c.fromTime.After(c.toTime) {
+		return nil, usagef("--from %s is later than --to %s", f.From, f.To)
 	}
 	return c, nil
+}
+
+// fit refuses filters that name partitions that the log does not have, or several at once: an event is in one.
+func (c *chosen) fit(partitions int) error {
+	named := c.named()
+	for _, one := range named {
+		if one.partition < 0 || one.partition >= partitions {
+			return usagef("%s names partition %d: the log has partitions 0 to %d", one.flag, one.partition, partitions-1)
+		}
+		if one.partition != named[0].partition {
+			return usagef("%s names partition %d and %s partition %d: nothing can match", named[0].flag, named[0].partition, one.flag, one.partition)
+		}
+	}
+	return nil
+}
+
+// namedPartition is a partition with the flag that names it.
+type namedPartition struct {
+	flag      string
+	partition int
+}
+
+func (c *chosen) named() []namedPartition {
+	var named []namedPartition
+	if c.Partition != nil {
+		named = append(named, namedPartition{"--partition", *c.Partition})
+	}
+	if partition, ok := domain.ConversationID(c.Conversation).Partition(); ok {
+		named = append(named, namedPartition{"--conversation", partition})
+	}
+	if c.fromPosition != nil {
+		named = append(named, namedPartition{"--from", c.fromPosition.Partition})
+	}
+	if c.toPosition != nil {
+		named = append(named, namedPartition{"--to", c.toPosition.Partition})
+	}
+	return named
 }
 
 func parseBound(flag, text string) (time.Time, *domain.Position, error) {
@@ -73,18 +110,8 @@ func parseBound(flag, text string) (time.Time, *domain.Position, error) {
 
 // partitions returns those that may hold what is asked for.
 func (c *chosen) partitions(all int) []int {
-	only := c.Partition
-	if partition, ok := domain.ConversationID(c.Conversation).Partition(); ok && only == nil {
-		only = &partition
-	}
-	if only == nil && c.fromPosition != nil {
-		only = &c.fromPosition.Partition
-	}
-	if only == nil && c.toPosition != nil {
-		only = &c.toPosition.Partition
-	}
-	if only != nil {
-		return []int{*only}
+	if named := c.named(); len(named) > 0 {
+		return []int{named[0].partition}
 	}
 	list := make([]int, all)
 	for i := range list {
@@ -124,7 +151,7 @@ func (c *chosen) match(r *schema.Record) bool {
 	return c.User == "" || concerns(r, c.User)
 }
 
-// past says that no later record of the merge can match.
+// past says that no later record can match: records come in the order of the times that their partitions have reached.
 func (c *chosen) past(r *schema.Record) bool {
 	return !c.toTime.IsZero() && c.reached[r.Partition].After(c.toTime)
 }

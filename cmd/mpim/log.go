@@ -52,22 +52,27 @@ func (c *logStatCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.redis.Close() }()
-	stat, err := streams.ReadStat(i.ctx, s.redis, s.server, s.identity)
+	stat, err := s.readStat(i.ctx)
 	if err != nil {
 		return explain("log stat", err)
 	}
 	if c.JSON {
 		return json.NewEncoder(i.stdout).Encode(stat)
 	}
-	fmt.Fprintf(i.stdout, "log %s, epoch %d: %d events, %s", stat.ID, stat.Epoch, stat.Entries, bytesOf(stat.Bytes))
+	fmt.Fprintf(i.stdout, "log %s, epoch %d: %d events, %s, %.1f appended a second\n", stat.ID, stat.Epoch, stat.Entries, bytesOf(stat.Bytes), stat.AppendsPerSecond)
+	fmt.Fprint(i.stdout, "redis uses ", bytesOf(stat.UsedMemory))
 	if stat.MaxMemory > 0 {
-		fmt.Fprintf(i.stdout, "; redis uses %s of %s", bytesOf(stat.UsedMemory), bytesOf(stat.MaxMemory))
+		fmt.Fprint(i.stdout, " of ", bytesOf(stat.MaxMemory))
+	}
+	if stat.MemoryLeftSeconds != nil {
+		fmt.Fprintf(i.stdout, ", which lasts for %s at this rate", time.Duration(*stat.MemoryLeftSeconds)*time.Second)
 	}
 	fmt.Fprintln(i.stdout)
 	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "PARTITION\tENTRIES\tFIRST\tHEAD\tBYTES\tOLDEST\tNEWEST\t")
+	fmt.Fprintln(table, "PARTITION\tENTRIES\tFIRST\tHEAD\tARCHIVED TO\tTRIMMED TO\tBYTES\tOLDEST\tNEWEST\t")
 	for _, p := range stat.Partitions {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%s\t%s\t%s\t\n", p.Partition, p.Entries, p.First, p.Head, bytesOf(p.Bytes), timeOf(p.FirstAt), timeOf(p.LastAt))
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t\n", p.Partition, p.Entries, p.First, p.Head, p.ArchivedTo, p.TrimmedTo,
+			bytesOf(p.Bytes), timeOf(p.FirstAt), timeOf(p.LastAt))
 	}
 	return table.Flush()
 }
@@ -112,11 +117,18 @@ func (c *logTailCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.redis.Close() }()
+	if err := wanted.fit(s.identity.Partitions); err != nil {
+		return err
+	}
 	limit := c.Limit
 	if limit == 0 {
 		limit = tailed
 	}
-	newest, heads, err := s.newest(i, wanted, limit)
+	heads, err := s.ends(i)
+	if err != nil {
+		return explain("log tail", err)
+	}
+	newest, err := s.newest(i, wanted, heads, limit)
 	if err != nil {
 		return explain("log tail", err)
 	}
@@ -142,35 +154,80 @@ func (c *logTailCommand) Run(i *invocation) error {
 	return nil
 }
 
-// newest returns the last records that match, and where each partition ends. Without filters it reads only those.
-func (s *stores) newest(i *invocation, wanted *chosen, limit int) ([]*schema.Record, []schema.Checkpoint, error) {
-	reader := s.reader()
-	var found []*schema.Record
-	heads := make([]schema.Checkpoint, s.identity.Partitions)
-	window := int64(limit)
-	if wanted.filters != (filters{Limit: wanted.Limit}) {
-		window = 10_000
-	}
-	for partition := range s.identity.Partitions {
-		records, err := reader.Latest(i.ctx, partition, window)
+// ends returns where each partition ends now.
+func (s *stores) ends(i *invocation) ([]schema.Checkpoint, error) {
+	ends := make([]schema.Checkpoint, s.identity.Partitions)
+	for partition := range ends {
+		records, err := s.reader().Latest(i.ctx, partition, 1)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if len(records) > 0 {
-			last := records[len(records)-1]
-			heads[partition] = schema.Checkpoint{Seq: last.Seq, StreamID: last.StreamID}
+		for _, last := range records {
+			ends[partition] = schema.Checkpoint{Seq: last.Seq, StreamID: last.StreamID}
 		}
-		for _, record := range records {
-			if wanted.match(record) {
+	}
+	return ends, nil
+}
+
+// newest returns the last records up to the given ends that match. Without filters it reads only those; with some it has
+// to read all that may match.
+func (s *stores) newest(i *invocation, wanted *chosen, ends []schema.Checkpoint, limit int) ([]*schema.Record, error) {
+	var found []*schema.Record
+	if wanted.filters == (filters{Limit: wanted.Limit}) {
+		var err error
+		if found, err = s.latest(i, limit); err != nil {
+			return nil, err
+		}
+	} else {
+		bar := newProgress(i, "looking for events")
+		defer bar.done()
+		for record, err := range s.replay(i, wanted) {
+			if err != nil {
+				return nil, err
+			}
+			bar.add(1)
+			if record.Seq <= ends[record.Partition].Seq && wanted.match(record) {
 				found = append(found, record)
+				// Now and then, so that it costs nothing a record.
+				if len(found) > 2*limit+1024 {
+					found = append(found[:0], found[len(found)-limit:]...)
+				}
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *schema.Record) int { return a.At.Compare(b.At) })
-	return found[max(0, len(found)-limit):], heads, nil
+	return found[max(0, len(found)-limit):], nil
+}
+
+// latest returns the newest records of all partitions, in the order of a replay.
+func (s *stores) latest(i *invocation, limit int) ([]*schema.Record, error) {
+	type timed struct {
+		*schema.Record
+		at time.Time
+	}
+	var all []timed
+	for partition := range s.identity.Partitions {
+		records, err := s.reader().Latest(i.ctx, partition, int64(limit))
+		if err != nil {
+			return nil, err
+		}
+		var reached time.Time
+		for _, record := range records {
+			if record.At.After(reached) {
+				reached = record.At
+			}
+			all = append(all, timed{record, reached})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b timed) int { return a.at.Compare(b.at) })
+	found := make([]*schema.Record, len(all))
+	for n, one := range all {
+		found[n] = one.Record
+	}
+	return found, nil
 }
 
 type logGetCommand struct {
+	JSON bool   `help:"Print it on one line."`
 	What string `arg:"" help:"A position (3:17) or an event id." name:"position|event"`
 }
 
@@ -190,7 +247,9 @@ func (c *logGetCommand) Run(i *invocation) error {
 		return err
 	}
 	encoder := json.NewEncoder(i.stdout)
-	encoder.SetIndent("", "  ")
+	if !c.JSON {
+		encoder.SetIndent("", "  ")
+	}
 	return encoder.Encode(struct {
 		eventLine
 		StreamID string `json:"stream_id"`

@@ -34,7 +34,7 @@ func newEventLine(r *schema.Record) (eventLine, error) {
 		return eventLine{}, err
 	}
 	return eventLine{
-		Position: r.Position.String(), Partition: r.Partition, PartitionSeq: r.Seq,
+		Position: r.String(), Partition: r.Partition, PartitionSeq: r.Seq,
 		Event: r.ID, Type: r.Type, Version: r.Version, At: r.At.Format(schema.TimeFormat), Actor: r.Actor,
 		Aggregate: r.Aggregate.String(), Conversation: r.Conversation(), Seq: r.ConversationSeq, Trace: r.Trace, Data: data,
 	}, nil

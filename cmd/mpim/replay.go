@@ -23,8 +23,8 @@ func (c *replayCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.redis.Close() }()
-	if c.Partition != nil && (*c.Partition < 0 || *c.Partition >= s.identity.Partitions) {
-		return usagef("--partition %d: the log has partitions 0 to %d", *c.Partition, s.identity.Partitions-1)
+	if err := wanted.fit(s.identity.Partitions); err != nil {
+		return err
 	}
 	bar := newProgress(i, "replaying")
 	heads, err := s.reader().Heads(i.ctx)
@@ -52,7 +52,7 @@ func (c *replayCommand) Run(i *invocation) error {
 				break
 			}
 		}
-		if wanted.past(record) && len(wanted.partitions(s.identity.Partitions)) == 1 {
+		if wanted.past(record) {
 			break
 		}
 	}

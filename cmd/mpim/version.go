@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -45,6 +46,11 @@ func (c *versionCommand) Run(i *invocation) error {
 	if c.JSON {
 		return json.NewEncoder(i.stdout).Encode(info)
 	}
-	_, err := fmt.Fprintf(i.stdout, "mpim %s %s %s %s\n", info.Version, info.Revision, info.Go, info.Platform)
+	_, err := fmt.Fprintln(i.stdout, "mpim", info)
 	return err
+}
+
+// String returns the version, the revision it was built from if that is known, the Go version and the platform.
+func (v versionInfo) String() string {
+	return strings.Join(strings.Fields(v.Version+" "+v.Revision+" "+v.Go+" "+v.Platform), " ")
 }
