@@ -152,6 +152,17 @@ func testPages(t *testing.T, db *database.DB) {
 	if want := (history.Reaction{Emoji: "👍", Count: 1, Mine: true}); err != nil || len(m.Reactions) != 1 || m.Reactions[0] != want {
 		t.Errorf("reactions now: %+v, %v", m.Reactions, err)
 	}
+	for end, want := range map[domain.Seq]int{5: 0, 6: 1, 8: 1, 9: 2, 10: 1} {
+		until := history.View{User: bob, Windows: domain.Windows{{From: 1, To: end}}}
+		m, _, err := q.Message(t.Context(), group, 3, until)
+		count := 0
+		for _, reaction := range m.Reactions {
+			count += reaction.Count
+		}
+		if err != nil || count != want {
+			t.Errorf("up to %d there are %d reactions, want %d, %v", end, count, want, err)
+		}
+	}
 	m, edits, err = q.Message(t.Context(), group, 4, all)
 	if err != nil || m.Body != nil || len(edits) != 0 || !m.RecalledAt.Equal(at(11)) {
 		t.Errorf("recalled message: %+v, %v, %v", m, edits, err)

@@ -107,7 +107,7 @@ func (r *reactionRow) marks() mark     { return r.mark }
 func (*revisionRow) marks() mark       { return mark{changed: true} }
 
 // gone says that the message's body is gone for everyone.
-func (m *messageRow) gone() bool { return !m.RecalledAt.IsZero() || !m.ExpiredAt.IsZero() }
+func (r *messageRow) gone() bool { return !r.RecalledAt.IsZero() || !r.ExpiredAt.IsZero() }
 
 // Names of the tables of a build.
 const (
