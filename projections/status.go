@@ -65,22 +65,18 @@ func (s Status) Applied() int64 {
 	return n
 }
 
-// Lag returns how many events the build has yet to see, and for how long the oldest of the partitions' last applied
-// records stands behind now. Heads are the partitions' sequence counters. Both are zero for a build at the head.
-func (s Status) Lag(heads []int64, now time.Time) (events int64, behind time.Duration) {
-	seen := make(map[int]PartitionStatus, len(s.Partitions))
+// Lag returns how many events the build has yet to see, and the checkpoints behind which they stand, by partition. Heads
+// are the partitions' sequence counters.
+func (s Status) Lag(heads []int64) (events int64, behind map[int]schema.Checkpoint) {
+	seen := make(map[int]schema.Checkpoint, len(s.Partitions))
 	for _, p := range s.Partitions {
-		seen[p.Partition] = p
+		seen[p.Partition] = p.Checkpoint
 	}
+	behind = make(map[int]schema.Checkpoint)
 	for partition, head := range heads {
-		p := seen[partition]
-		missing := head - p.Checkpoint.Seq
-		if missing <= 0 {
-			continue
-		}
-		events += missing
-		if !p.At.IsZero() {
-			behind = max(behind, now.Sub(p.At))
+		if missing := head - seen[partition].Seq; missing > 0 {
+			events += missing
+			behind[partition] = seen[partition]
 		}
 	}
 	return events, behind

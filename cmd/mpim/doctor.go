@@ -238,29 +238,32 @@ func (d *doctor) examineProjections(s *stores, inSQL, worked bool) {
 			d.add(p.Name(), "", "look at the server that holds it", err)
 			continue
 		}
-		do, err := examineStatus(status, heads)
+		events, behind, err := s.lag(ctx, status, heads, time.Now())
+		if err != nil {
+			d.add(p.Name(), "", "see the error", err)
+			continue
+		}
+		do, err := examineStatus(status, heads, behind)
 		if err == nil && worked {
 			do, err = "start a worker that runs it", s.held(ctx, status.Name)
 		}
-		events, _ := status.Lag(heads, time.Now())
 		d.add(p.Name(), fmt.Sprintf("version %d, %d events applied, %d behind", status.Version, status.Applied(), events), do, err)
 	}
 }
 
 // examineStatus returns what is wrong with a projection, and what to do about it.
-func examineStatus(status projections.Status, heads []int64) (do string, err error) {
+func examineStatus(status projections.Status, heads []int64, behind time.Duration) (do string, err error) {
 	for _, p := range status.Partitions {
 		if p.Partition < len(heads) && p.Checkpoint.Seq > heads[p.Partition] {
 			return "Redis has lost events that were acknowledged: restore it from its append-only file",
 				fmt.Errorf("it has seen event %d of partition %d, and Redis ends at %d", p.Checkpoint.Seq, p.Partition, heads[p.Partition])
 		}
 	}
-	events, behind := status.Lag(heads, time.Now())
 	switch {
 	case status.Parked > 0:
 		return "look for \"parked\" in the workers' logs", fmt.Errorf("%d events are parked: their conversations stand still in it", status.Parked)
 	case behind > lagBound:
-		return "look at the workers' logs and load; start another worker", fmt.Errorf("%d events and %.0f s behind", events, behind.Seconds())
+		return "look at the workers' logs and load; start another worker", fmt.Errorf("the oldest event that it has yet to see waits for %.0f s", behind.Seconds())
 	}
 	return "", nil
 }

@@ -14,6 +14,7 @@ import (
 	"mpim/handlers/httpapi"
 	"mpim/handlers/push"
 	"mpim/handlers/web"
+	"mpim/projections"
 	"mpim/projections/checkpoint"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -199,10 +200,39 @@ func (g *gatewayParts) checks() []check {
 			return nil
 		}},
 	}
-	for _, name := range []string{presence.Name, members.Name, inbox.Name, recent.Name, push.Consumer} {
-		checks = append(checks, check{"worker " + name, func(ctx context.Context) error { return g.stores.held(ctx, name) }})
+	checks = append(checks, check{"worker " + push.Consumer, func(ctx context.Context) error { return g.stores.held(ctx, push.Consumer) }})
+	for _, p := range g.stores.projections() {
+		if p.Name() == history.Name {
+			continue // everything but history works without it
+		}
+		checks = append(checks, check{"worker " + p.Name(), func(ctx context.Context) error {
+			return errors.Join(g.stores.held(ctx, p.Name()), g.stores.moving(ctx, p))
+		}})
 	}
 	return checks
+}
+
+// stalledAfter is how far behind a projection may be before gateways that read it are not ready.
+const stalledAfter = 15 * time.Second
+
+// moving returns an error where the projection has stalled.
+func (s *stores) moving(ctx context.Context, p projections.Projection) error {
+	heads, err := s.reader().Heads(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := p.Status(ctx)
+	if err != nil {
+		return err
+	}
+	events, behind, err := s.lag(ctx, status, heads, time.Now())
+	if err != nil {
+		return err
+	}
+	if behind > stalledAfter {
+		return fmt.Errorf("it is %d events and %s behind: look at the workers' logs", events, behind.Round(time.Second))
+	}
+	return nil
 }
 
 // held returns an error where some partition has no worker for the consumer.

@@ -80,18 +80,40 @@ func (s *stores) projectionLines(ctx context.Context, now time.Time) ([]projecti
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, newProjectionLine(status, holders, heads, now))
+		events, behind, err := s.lag(ctx, status, heads, now)
+		if err != nil {
+			return nil, err
+		}
+		line := newProjectionLine(status, holders, len(heads))
+		line.LagEvents, line.LagSeconds = events, behind.Seconds()
+		lines = append(lines, line)
 	}
 	return lines, missing
 }
 
-func newProjectionLine(status projections.Status, holders []lease.Holder, heads []int64, now time.Time) projectionLine {
-	events, behind := status.Lag(heads, now)
+// lag returns how many events a projection has yet to see, and since when the oldest of them waits.
+func (s *stores) lag(ctx context.Context, status projections.Status, heads []int64, now time.Time) (events int64, behind time.Duration, err error) {
+	events, checkpoints := status.Lag(heads)
+	reader := s.reader()
+	reader.Page = 1
+	for partition, checkpoint := range checkpoints {
+		for next, err := range reader.Partition(ctx, partition, checkpoint) {
+			if err != nil {
+				return events, behind, err
+			}
+			behind = max(behind, now.Sub(next.At))
+			break
+		}
+	}
+	return events, behind, nil
+}
+
+func newProjectionLine(status projections.Status, holders []lease.Holder, partitions int) projectionLine {
 	line := projectionLine{
 		Name: status.Name, Version: status.Version, Build: status.Build, Store: status.Store, State: status.State,
-		LagEvents: events, LagSeconds: behind.Seconds(), Applied: status.Applied(), Parked: status.Parked,
+		Applied: status.Applied(), Parked: status.Parked,
 	}
-	for partition := range heads {
+	for partition := range partitions {
 		p := partitionLine{Partition: partition, Position: fmt.Sprintf("%d:0", partition)}
 		for _, seen := range status.Partitions {
 			if seen.Partition == partition {
