@@ -313,7 +313,7 @@ func TestPutKeepsNumbersConsecutive(t *testing.T) {
 		t.Helper()
 		put := func(number int, letters ...string) {
 			t.Helper()
-			args := []string{strconv.Itoa(number)}
+			args := []string{"3000", strconv.Itoa(number)}
 			for i, letter := range letters {
 				args = append(args, fmt.Sprintf("%d %s", number+i, letter))
 			}
@@ -338,10 +338,14 @@ func TestPutKeepsNumbersConsecutive(t *testing.T) {
 		want("4 A", "5 B", "6 c")
 		put(8, "d")
 		want("8 d")
-		many := make([]string, 2500)
+		many := make([]string, 3500)
 		put(9, many...)
-		if n := client.LLen(t.Context(), "key").Val(); n != 2501 {
+		if n := client.LLen(t.Context(), "key").Val(); n != 3000 {
 			t.Errorf("%d elements", n)
+		}
+		put(3508, "last")
+		if last := client.LIndex(t.Context(), "key", -1).Val(); last != "3508 last" {
+			t.Errorf("the last is %q", last)
 		}
 	})
 }

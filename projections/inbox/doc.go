@@ -13,11 +13,13 @@
 // that is named. Nothing is written for the other members: every message carries its ordinal, every cursor the ordinal
 // at it, and unread is the difference, taken when somebody asks. Mentions are lists of sequences, since how many of
 // them lie above a cursor cannot be had by subtraction; a list keeps the newest MaxUnread, and loses what its user
-// has read.
+// said to have read.
+//
+// Folding needs to read nothing but the last messages that are edited or recalled. All else is set, or, for receipts,
+// raised by the script. The read cursor has a field of its own, because a send sets it without looking: the sequence of
+// one's own message is above all that one can have read. That made a send in a batch cost the server 3.4 µs instead of 10.
 //
 // The last message is a key of its own so that the hash of a pair or a small group stays below the size up to which Redis
-// keeps hashes compact (64 bytes a value): 304 and 536 bytes for both, measured on Redis 7.0, instead of 1,137 in one.
-//
-// Folding needs to read nothing but the last messages that are edited or recalled: all else is set, or raised by the
-// script.
+// keeps hashes compact (64 bytes a value): 840 bytes for both, measured on Redis 7.0 with a message of 100 bytes, instead
+// of 947 in one, and only the small one is read to count.
 package inbox

@@ -115,7 +115,7 @@ type conversation struct {
 	fields []string
 	// users are those whose cursors move, in the order in which they first do.
 	users  []domain.UserID
-	moving map[domain.UserID]*cursors
+	moving map[domain.UserID]*moves
 	// marks are what sessions acknowledged, in order.
 	marks []mark
 	// mentioned are the fields of mentions that grow, in the order in which they first do.
@@ -128,19 +128,36 @@ type conversation struct {
 	changed bool
 }
 
-// cursors are pairs of a sequence and an ordinal; each only rises.
-type cursors [4]struct {
+// cursor is a sequence and how many messages stand at or below it. It only rises.
+type cursor struct {
 	seq     domain.Seq
 	ordinal int64
 }
 
-// The cursors, in the order in which they are stored.
+func (c *cursor) raise(seq domain.Seq, ordinal int64) {
+	if seq > c.seq {
+		c.seq, c.ordinal = seq, ordinal
+	}
+}
+
+// cursors are those that move rarely, in the order in which they are stored.
+type cursors [3]cursor
+
 const (
 	delivered = iota
-	read
 	joined
 	left
 )
+
+// moves are how the cursors of one user move.
+type moves struct {
+	read cursor
+	// sent says that the user sent something, so that read is above all it was before.
+	sent bool
+	// receipt is up to where a receipt said so.
+	receipt domain.Seq
+	rest    cursors
+}
 
 type mark struct {
 	user    domain.UserID
@@ -148,19 +165,17 @@ type mark struct {
 	seq     domain.Seq
 }
 
-func (c *conversation) move(user domain.UserID, which int, seq domain.Seq, ordinal int64) {
-	at := c.moving[user]
-	if at == nil {
-		at = new(cursors)
+func (c *conversation) of(user domain.UserID) *moves {
+	m := c.moving[user]
+	if m == nil {
+		m = new(moves)
 		if c.moving == nil {
-			c.moving = make(map[domain.UserID]*cursors)
+			c.moving = make(map[domain.UserID]*moves)
 		}
-		c.moving[user] = at
+		c.moving[user] = m
 		c.users = append(c.users, user)
 	}
-	if seq > at[which].seq {
-		at[which].seq, at[which].ordinal = seq, ordinal
-	}
+	return m
 }
 
 func (c *conversation) set(field, value string) { c.fields = append(c.fields, field, value) }
@@ -177,13 +192,13 @@ func (c *conversation) apply(e event) {
 	case *domain.ConversationDissolved:
 		c.set(dissolvedField, pair(int64(e.ConversationSeq), e.Ordinal))
 	case *domain.MemberAdded:
-		c.move(fact.User, joined, e.ConversationSeq, e.Ordinal)
+		c.of(fact.User).rest[joined].raise(e.ConversationSeq, e.Ordinal)
 	case *domain.MemberJoined:
-		c.move(fact.User, joined, e.ConversationSeq, e.Ordinal)
+		c.of(fact.User).rest[joined].raise(e.ConversationSeq, e.Ordinal)
 	case *domain.MemberLeft:
-		c.move(fact.User, left, e.ConversationSeq, e.Ordinal)
+		c.of(fact.User).rest[left].raise(e.ConversationSeq, e.Ordinal)
 	case *domain.MemberRemoved:
-		c.move(fact.User, left, e.ConversationSeq, e.Ordinal)
+		c.of(fact.User).rest[left].raise(e.ConversationSeq, e.Ordinal)
 	case *domain.MessageSent:
 		c.send(e, fact)
 	case *domain.MessageEdited:
@@ -193,8 +208,9 @@ func (c *conversation) apply(e event) {
 	case *domain.MessageExpired:
 		c.change(fact.Message, e, func(m *Message) { m.gone = true })
 	case *domain.ReceiptMoved:
-		c.move(e.Actor, delivered, fact.DeliveredSeq, fact.DeliveredOrdinal)
-		c.move(e.Actor, read, fact.ReadSeq, fact.ReadOrdinal)
+		c.of(e.Actor).rest[delivered].raise(fact.DeliveredSeq, fact.DeliveredOrdinal)
+		c.of(e.Actor).read.raise(fact.ReadSeq, fact.ReadOrdinal)
+		c.of(e.Actor).receipt = max(c.of(e.Actor).receipt, fact.ReadSeq)
 		if fact.Session != "" && fact.DeliveredSeq > 0 {
 			c.marks = append(c.marks, mark{e.Actor, fact.Session, fact.DeliveredSeq})
 		}
@@ -236,7 +252,9 @@ func (c *conversation) update(fact *domain.ConversationUpdated) {
 
 func (c *conversation) send(e event, fact *domain.MessageSent) {
 	c.set(updatedField, strconv.FormatInt(e.At.UnixMilli(), 10))
-	c.move(e.Actor, read, e.ConversationSeq, e.Ordinal)
+	sender := c.of(e.Actor)
+	sender.read.raise(e.ConversationSeq, e.Ordinal)
+	sender.sent = true
 	c.last, c.changed = newMessage(e, fact), true
 	for _, field := range mentionFields(fact.Mentions) {
 		if c.mentions == nil {
@@ -279,6 +297,9 @@ func (c *conversation) write(w *checkpoint.Writes) error {
 	if c.head > 0 {
 		c.set(headField, pair(int64(c.head), c.ordinal))
 	}
+	for _, user := range c.users {
+		c.writeMoves(w, user, c.moving[user])
+	}
 	if len(c.fields) > 0 {
 		w.HSet(c.key, c.fields...)
 	}
@@ -293,21 +314,35 @@ func (c *conversation) write(w *checkpoint.Writes) error {
 		w.Do("INSERT", c.key, append([]string{field, strconv.Itoa(MaxUnread)}, c.mentions[field]...)...)
 	}
 	for _, user := range c.users {
-		at := c.moving[user]
-		args := make([]string, 0, 1+2*len(at))
-		args = append(args, cursorField+string(user))
-		for _, cursor := range at {
-			args = append(args, strconv.FormatInt(int64(cursor.seq), 10), strconv.FormatInt(cursor.ordinal, 10))
-		}
-		w.Do("MERGE", c.key, args...)
-		if seq := at[read].seq; seq > 0 {
-			w.Do("CUT", c.key, mentionsField+string(user), strconv.FormatInt(int64(seq), 10))
+		// A receipt says that mentions were read. Who sends has read them too, but that is left to those who count: it
+		// would cost every send a look-up.
+		if at := c.moving[user]; at.receipt > 0 {
+			w.Do("CUT", c.key, mentionsField+string(user), strconv.FormatInt(int64(at.receipt), 10))
 		}
 	}
 	for _, m := range c.marks {
 		w.Do("MARK", c.key, markArgs(m)...)
 	}
 	return nil
+}
+
+func (c *conversation) writeMoves(w *checkpoint.Writes, user domain.UserID, m *moves) {
+	switch {
+	case m.sent:
+		c.set(readField+string(user), pair(int64(m.read.seq), m.read.ordinal))
+	case m.read.seq > 0:
+		w.Do("MERGE", c.key, readField+string(user),
+			strconv.FormatInt(int64(m.read.seq), 10), strconv.FormatInt(m.read.ordinal, 10))
+	}
+	if m.rest == (cursors{}) {
+		return
+	}
+	args := make([]string, 0, 1+2*len(m.rest))
+	args = append(args, cursorField+string(user))
+	for _, at := range m.rest {
+		args = append(args, strconv.FormatInt(int64(at.seq), 10), strconv.FormatInt(at.ordinal, 10))
+	}
+	w.Do("MERGE", c.key, args...)
 }
 
 func markArgs(m mark) []string {

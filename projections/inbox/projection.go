@@ -66,7 +66,8 @@ const (
 	announcementField = "announcement"
 	peersField        = "peers" // of a pair
 	dissolvedField    = "x"     // sequence, ordinal
-	cursorField       = "c:"    // delivered, read, joined, left: sequence and ordinal of each
+	readField         = "r:"    // sequence, ordinal
+	cursorField       = "c:"    // delivered, joined, left: sequence and ordinal of each
 	marksField        = "a:"    // session, sequence, …
 	mentionsField     = "m:"    // sequences
 	allField          = mentionsField + domain.MentionAll

@@ -77,7 +77,7 @@ func (q *Queries) Entries(
 ) ([]Entry, error) {
 	fields := []string{
 		headField, updatedField, kindField, titleField, avatarField, joinField, announcementField, peersField, dissolvedField,
-		cursorField + string(user), marksField + string(user), mentionsField + string(user), allField,
+		cursorField + string(user), marksField + string(user), mentionsField + string(user), allField, readField + string(user),
 	}
 	rows := make([]entryRow, len(ids))
 	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -122,26 +122,25 @@ func (r entryRow) entry(id domain.ConversationID, session domain.SessionID) (e E
 	for peer := range strings.FieldsSeq(v[7]) {
 		e.Peers = append(e.Peers, domain.UserID(peer))
 	}
-	mine := parseCursors(v[9])
-	top := cursors{}[0]
-	top.seq, top.ordinal = domain.Seq(numberAt(v[0], 0)), numberAt(v[0], 1)
+	mine, read := parseCursors(v[9]), parseCursor(v[13])
+	top := parseCursor(v[0])
 	if v[8] != "" {
-		top.seq, top.ordinal = domain.Seq(numberAt(v[8], 0)), numberAt(v[8], 1)
+		top = parseCursor(v[8])
 	}
 	if mine[left].seq > mine[joined].seq {
 		top = mine[left]
 	}
 	e.HeadSeq, e.Ordinal = top.seq, top.ordinal
-	e.ReadSeq = mine[read].seq
-	e.DeliveredSeq = max(mine[delivered].seq, mine[read].seq)
+	e.ReadSeq = read.seq
+	e.DeliveredSeq = max(mine[delivered].seq, read.seq)
 	e.AcknowledgedSeq = markOf(v[10], session)
 	if r.unlogged != nil {
 		unlogged := texts(r.unlogged)
-		e.DeliveredSeq = max(e.DeliveredSeq, domain.Seq(numberAt(unlogged[0], 0)))
+		e.DeliveredSeq = max(e.DeliveredSeq, parseCursor(unlogged[0]).seq)
 		e.AcknowledgedSeq = max(e.AcknowledgedSeq, markOf(unlogged[1], session))
 	}
-	from := max(mine[read].seq, mine[joined].seq)
-	e.Unread = int(min(max(top.ordinal-max(mine[read].ordinal, mine[joined].ordinal), 0), MaxUnread))
+	from := max(read.seq, mine[joined].seq)
+	e.Unread = int(min(max(top.ordinal-max(read.ordinal, mine[joined].ordinal), 0), MaxUnread))
 	e.Mentions = min(countBetween(v[11], from, top.seq)+countBetween(v[12], from, top.seq), e.Unread)
 	if text := r.last.Val(); text != "" {
 		e.Last, err = parseMessage(text)
@@ -158,26 +157,29 @@ func (q *Queries) Cursors(ctx context.Context, id domain.ConversationID, users [
 	if len(users) == 0 {
 		return nil, nil
 	}
-	fields := make([]string, len(users))
-	for i, user := range users {
-		fields[i] = cursorField + string(user)
+	fields := make([]string, 0, 2*len(users))
+	for _, user := range users {
+		fields = append(fields, cursorField+string(user))
+	}
+	for _, user := range users {
+		fields = append(fields, readField+string(user))
 	}
 	var logged, unlogged *redis.SliceCmd
 	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		logged = p.HMGet(ctx, schema.PartitionKey(partition, "inbox:"+string(id)), fields...)
-		unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields...)
+		unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields[:len(users)]...)
 		return nil
 	})
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	all := make([]Cursor, len(users))
-	more := texts(unlogged)
-	for i, text := range texts(logged) {
-		at := parseCursors(text)
+	known, more := texts(logged), texts(unlogged)
+	for i, user := range users {
+		read := parseCursor(known[len(users)+i])
 		all[i] = Cursor{
-			User: users[i], ReadSeq: at[read].seq,
-			DeliveredSeq: max(at[delivered].seq, at[read].seq, domain.Seq(numberAt(more[i], 0))),
+			User: user, ReadSeq: read.seq,
+			DeliveredSeq: max(parseCursors(known[i])[delivered].seq, read.seq, parseCursor(more[i]).seq),
 		}
 	}
 	return all, nil
@@ -214,6 +216,8 @@ func numberAt(text string, index int) int64 {
 	}
 	return 0
 }
+
+func parseCursor(text string) cursor { return cursor{domain.Seq(numberAt(text, 0)), numberAt(text, 1)} }
 
 func parseCursors(text string) (at cursors) {
 	words := strings.Fields(text)

@@ -17,8 +17,8 @@
 // may see an event, whether the roster is older or newer than the event.
 //
 // Lists are paged by a sorted set beside the hash. A hash cannot be read in pages: HSCAN gives no order, may give a field
-// twice, and gives all of a compact hash at once. The set costs about 90 bytes a member of a large group; a hash alone for
-// small ones and a set from some size on would save less than its own rules cost. Pairs have none.
+// twice, and gives all of a compact hash at once. The set costs 31 bytes a member of a group of 100, beside 52 in the hash,
+// and 118 of one of 1,000, beside 96 (Redis 7.0). Pairs have none.
 //
 // Nothing is keyed by partition but the checkpoint. Every hash is folded by itself over the events above its guard, from
 // what it holds, and written in one script; see fold.

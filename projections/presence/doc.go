@@ -15,7 +15,7 @@
 // Leases by user, for whoever knows no partitions; gateways renew them every 20 seconds while a socket is open:
 //
 //	route:{<user>}        hash: connection → schema.Connection, 60 s
-//	user:status:{<user>}  hash: "user" as in {p}:users, "choice" as in {p}:choices, 300 s
+//	user:status:{<user>}  hash: "user" as in {p}:users, "choice" as in {p}:choices, and the guard of both keys, 300 s
 //
 // # Design
 //

@@ -80,6 +80,8 @@ type folding struct {
 
 func (f *folding) apply(e event, chosen choice) error {
 	u := f.users[e.user]
+	// Route and status have one tag, and so one guard.
+	lease := f.w.Guarded(f.p.store.statusKey(e.user), StatusTTL)
 	switch fact := e.fact.(type) {
 	case *domain.SessionConnected:
 		text, err := Connection{
@@ -93,7 +95,8 @@ func (f *folding) apply(e event, chosen choice) error {
 		}
 		u.due = 0
 		f.w.HSet(f.p.store.connectionsKey(f.partition), string(fact.Connection), text)
-		f.w.Guarded(f.p.store.routeKey(e.user), RouteTTL).HSet(e.Seq, string(fact.Connection), text)
+		lease.Do(e.Seq, "HSET", f.p.store.routeKey(e.user), string(fact.Connection), text)
+		lease.Do(e.Seq, "PEXPIRE", f.p.store.routeKey(e.user), strconv.FormatInt(RouteTTL.Milliseconds(), 10))
 	case *domain.SessionDisconnected:
 		if !slices.Contains(u.connections, fact.Connection) {
 			return nil // known already
@@ -110,15 +113,14 @@ func (f *folding) apply(e event, chosen choice) error {
 			}
 		}
 		f.w.HDel(f.p.store.connectionsKey(f.partition), string(fact.Connection))
-		f.w.Guarded(f.p.store.routeKey(e.user), RouteTTL).HDel(e.Seq, string(fact.Connection))
+		lease.Do(e.Seq, "HDEL", f.p.store.routeKey(e.user), string(fact.Connection))
 	default:
 		return nil // Handles lets nothing else pass.
 	}
 	f.users[e.user] = u
-	status := f.w.Guarded(f.p.store.statusKey(e.user), StatusTTL)
-	status.HSet(e.Seq, usersField, u.String())
+	lease.HSet(e.Seq, usersField, u.String())
 	if chosen.at > 0 {
-		status.Do(e.Seq, "NEWER", f.p.store.statusKey(e.user), choiceField, strconv.FormatInt(chosen.at, 10), chosen.String())
+		lease.Do(e.Seq, "NEWER", f.p.store.statusKey(e.user), choiceField, strconv.FormatInt(chosen.at, 10), chosen.String())
 	}
 	return nil
 }

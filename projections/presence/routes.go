@@ -25,9 +25,6 @@ func (r *Routes) Connections(ctx context.Context, id domain.UserID) ([]Connectio
 	}
 	var all []Connection
 	for field, value := range fields {
-		if strings.HasPrefix(field, "~") {
-			continue
-		}
 		c, err := parseConnection(field, value)
 		if err != nil {
 			return nil, err

@@ -211,16 +211,16 @@ func (c *conversation) empty(seq domain.Seq) error {
 }
 
 func (c *conversation) write(w *checkpoint.Writes) {
+	limit := strconv.Itoa(Size)
 	for _, seq := range c.changed {
-		w.Do("PUT", c.key, formatSeq(seq), c.stored[seq].element())
+		w.Do("PUT", c.key, limit, formatSeq(seq), c.stored[seq].element())
 	}
-	args := make([]string, 0, 1+len(c.added))
-	args = append(args, formatSeq(c.added[0].Seq))
+	args := make([]string, 0, 2+len(c.added))
+	args = append(args, limit, formatSeq(c.added[0].Seq))
 	for _, e := range c.added {
 		args = append(args, e.element())
 	}
 	w.Do("PUT", c.key, args...)
-	w.Do("LTRIM", c.key, strconv.Itoa(-Size), "-1")
 	w.Do("PEXPIRE", c.key, strconv.FormatInt(TTL.Milliseconds(), 10))
 }
 

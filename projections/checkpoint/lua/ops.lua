@@ -100,18 +100,18 @@ function special.CUT(key, first)
   end
 end
 
--- PUT number element…: the key is a list whose elements begin with consecutive numbers. Those given begin with
+-- PUT limit number element…: the key is a list whose elements begin with consecutive numbers. Those given begin with
 -- consecutive ones too, from number. They replace the elements that have their numbers and go behind the last; where they
--- do not join up with it, the list begins anew with them.
+-- do not join up with it, the list begins anew with them. It keeps the last limit.
 function special.PUT(key, first, last)
-  local number, from = tonumber(ARGV[first]), first + 1
+  local number, from, length = tonumber(ARGV[first + 1]), first + 2, 0
   local newest = redis.call('LINDEX', key, -1)
   if newest then
     local behind = tonumber(string.match(newest, '^%d+')) + 1
     if number > behind then
       redis.call('DEL', key)
     elseif number < behind then
-      local length = redis.call('LLEN', key)
+      length = redis.call('LLEN', key)
       while from <= last and number < behind do
         if length + number - behind >= 0 then
           redis.call('LSET', key, number - behind, ARGV[from])
@@ -121,7 +121,10 @@ function special.PUT(key, first, last)
     end
   end
   for i = from, last, 1000 do
-    redis.call('RPUSH', key, unpack(ARGV, i, math.min(i + 999, last)))
+    length = redis.call('RPUSH', key, unpack(ARGV, i, math.min(i + 999, last)))
+  end
+  if length > tonumber(ARGV[first]) then
+    redis.call('LTRIM', key, -tonumber(ARGV[first]), -1)
   end
 end
 
