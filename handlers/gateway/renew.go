@@ -103,7 +103,7 @@ func (g *Gateway) reviveOne(ctx context.Context, partition int, c *conn) {
 	}
 	err := g.config.Ledger.Connect(ctx, entry)
 	if err == nil {
-		_, _, err = g.config.Bus.Connected(ctx, partition, entry)
+		err = g.makeKnown(ctx, partition, c, entry)
 	}
 	if err != nil {
 		// Without being known it would be silent for ever; a new connection starts from a clean state.
@@ -116,4 +116,20 @@ func (g *Gateway) reviveOne(ctx context.Context, partition int, c *conn) {
 		g.departures.add(departure{entry: entry, reason: reasonLost})
 	}
 	c.do((*Session).Resync)
+}
+
+// makeKnown says that a connection is open, and waits as hello does until it is pushed to: a sync that came before would
+// leave a hole behind it.
+func (g *Gateway) makeKnown(ctx context.Context, partition int, c *conn, entry schema.Connected) error {
+	limit, cancel := context.WithTimeout(ctx, g.config.HelloTimeout)
+	defer cancel()
+	at, _, err := g.config.Bus.Connected(limit, partition, entry)
+	if err != nil {
+		return err
+	}
+	holders, err := g.holders.read(limit)
+	if err != nil {
+		return err
+	}
+	return g.tracker.wait(limit, c, partition, at, holders)
 }
