@@ -15,8 +15,10 @@ import (
 type cutProxy struct {
 	target string
 
-	mu       sync.Mutex
-	links    map[*link]bool
+	mu    sync.Mutex
+	links map[*link]bool
+	// released is closed while requests are forwarded at once.
+	released chan struct{}
 	listener net.Listener
 }
 
@@ -43,7 +45,8 @@ func startProxy(t *testing.T, target string) *cutProxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &cutProxy{target: target, links: make(map[*link]bool), listener: listener}
+	p := &cutProxy{target: target, links: make(map[*link]bool), released: make(chan struct{}), listener: listener}
+	close(p.released)
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for {
@@ -56,6 +59,7 @@ func startProxy(t *testing.T, target string) *cutProxy {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
+		p.release()
 		for _, l := range p.choose(func(*link) bool { return true }) {
 			l.close()
 		}
@@ -101,9 +105,35 @@ func (p *cutProxy) requests(l *link) {
 		if doomed {
 			l.deaf.Store(true)
 		}
+		// What is held reaches the server later even if the client is gone by then, as packets in a network do.
+		<-p.open()
 		if _, err := l.server.Write(buffer[:n]); err != nil {
 			return
 		}
+	}
+}
+
+func (p *cutProxy) open() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.released
+}
+
+// hold keeps all requests from now on until release.
+func (p *cutProxy) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.released = make(chan struct{})
+}
+
+// release forwards what was held.
+func (p *cutProxy) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.released:
+	default:
+		close(p.released)
 	}
 }
 

@@ -23,9 +23,11 @@ const (
 
 // checkerRun is one run of the checker.
 type checkerRun struct {
-	t        *testing.T
-	d        *deployment
-	proxy    *cutProxy
+	t     *testing.T
+	d     *deployment
+	proxy *cutProxy
+	// zombie stands between the last worker and Redis.
+	zombie   *cutProxy
 	chatters []*chatter
 	// members are the chatters of each conversation, by its id.
 	members map[string][]*chatter
@@ -86,10 +88,10 @@ func TestChecker(t *testing.T) {
 		}
 	}
 	redis := streamstest.StartRedis(t, streamstest.With("appendfsync", "always"))
-	proxy := startProxy(t, redis.Addr())
+	proxy, zombie := startProxy(t, redis.Addr()), startProxy(t, redis.Addr())
 	r := &checkerRun{
-		t: t, proxy: proxy, members: make(map[string][]*chatter), sparse: make(map[string]bool), eve: make(chan struct{}),
-		d: deploy(t, layout{gateways: 2, workers: 2, server: redis, redisURL: proxy.url(), fsynced: true}),
+		t: t, proxy: proxy, zombie: zombie, members: make(map[string][]*chatter), sparse: make(map[string]bool), eve: make(chan struct{}),
+		d: deploy(t, layout{gateways: 2, workers: 2, server: redis, redisURL: proxy.url(), lastWorkerURL: zombie.url(), fsynced: true}),
 	}
 	r.fault.Store("none")
 	r.populate(t.Context())
@@ -120,6 +122,9 @@ func TestChecker(t *testing.T) {
 	r.verify(t.Context())
 	disconnect()
 	online.Wait()
+	// What a deposed worker wrote long ago arrives last of all.
+	r.settle(t.Context())
+	zombie.release()
 	r.settle(t.Context())
 	r.verifyProjections(t.Context())
 	r.report()
@@ -212,6 +217,7 @@ func (r *checkerRun) breakThings(ctx context.Context, length time.Duration) { //
 	rest(4)
 	r.announce(ctx, "answers of Redis lost")
 	r.proxy.cutCommands()
+	r.zombie.cutCommands()
 	rest(4)
 	r.announce(ctx, "subscriptions cut")
 	r.proxy.cutSubscriptions()
@@ -249,6 +255,10 @@ func (r *checkerRun) breakThings(ctx context.Context, length time.Duration) { //
 	if held.Stop() {
 		must(frozen.Continue())
 	}
+	rest(3)
+	r.announce(ctx, "requests of a worker held")
+	r.zombie.hold()
+	pause(ctx, 9*time.Second) // its leases end, and the other worker goes on
 	r.announce(ctx, "the last subscriptions cut")
 	r.proxy.cutSubscriptions()
 	r.proxy.cutCommands()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,9 +55,9 @@ type layout struct {
 	// server is the Redis to use, one of its own where it is nil; fsynced asks for that durability.
 	server  *streamstest.RedisServer
 	fsynced bool
-	// redisURL, where it is set, is the address the processes use instead of the server's own.
-	redisURL string
-	env      []string
+	// redisURL is the address that the processes use instead of the server's own, lastWorkerURL that of the last worker.
+	redisURL, lastWorkerURL string
+	env                     []string
 }
 
 // deploy starts everything, and waits until the first gateway is ready to serve.
@@ -90,7 +91,11 @@ func deploy(t *testing.T, l layout) *deployment {
 		t.Fatalf("migrate up: %v\n%s", err, output)
 	}
 	for n := range l.workers {
-		d.workers = append(d.workers, d.start(t, fmt.Sprintf("worker%d", n), "worker"))
+		var env []string
+		if n == l.workers-1 && l.lastWorkerURL != "" {
+			env = []string{"MPIM_REDIS_URL=" + l.lastWorkerURL}
+		}
+		d.workers = append(d.workers, d.start(t, fmt.Sprintf("worker%d", n), "worker", env...))
 	}
 	for n := range l.gateways {
 		d.gateways = append(d.gateways, d.start(t, fmt.Sprintf("gateway%d", n), "gateway"))
@@ -100,7 +105,7 @@ func deploy(t *testing.T, l layout) *deployment {
 }
 
 // start starts one part on ports of its own.
-func (d *deployment) start(t *testing.T, name, role string) *part {
+func (d *deployment) start(t *testing.T, name, role string, env ...string) *part {
 	t.Helper()
 	p := &part{}
 	err := processtest.OnFreePort(func(port int) error {
@@ -114,7 +119,7 @@ func (d *deployment) start(t *testing.T, name, role string) *part {
 			args = append(args, "--addr", strings.TrimPrefix(p.url, "http://"))
 		}
 		p.Process, err = processtest.Start(processtest.Spec{
-			Name: name, Path: d.path, Args: args, Env: d.env, Dir: t.TempDir(), StopTimeout: 30 * time.Second,
+			Name: name, Path: d.path, Args: args, Env: append(slices.Clone(d.env), env...), Dir: t.TempDir(), StopTimeout: 30 * time.Second,
 		})
 		if err != nil {
 			return err
