@@ -41,3 +41,11 @@ func (s *Settings) rates() api.Rates {
 	rates.LoginPerMinute, rates.RegisterPerHour = s.LimitsLoginPerMinute, s.LimitsRegisterPerHour
 	return rates
 }
+
+// shownLimits are those that clients are told of, as they are at the start.
+func (s *Settings) shownLimits() map[string]int64 {
+	return map[string]int64{
+		"send_per_second": int64(s.LimitsSendPerSecond), "send_burst": int64(s.LimitsSendBurst),
+		"group_members": int64(s.LimitsGroupMembers), "client_id_bytes": int64(s.LimitsClientIDBytes),
+	}
+}
