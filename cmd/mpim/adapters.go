@@ -6,7 +6,6 @@ import (
 	"mpim/domain/account"
 	"mpim/handlers/gateway"
 	"mpim/handlers/push"
-	"mpim/projections"
 	"mpim/projections/members"
 	"mpim/projections/presence"
 	"mpim/schema"
@@ -40,26 +39,6 @@ type standing struct {
 
 // Epoch changes where acknowledged data was lost.
 func (s standing) Epoch() string { return s.stores.epoch() }
-
-// statusSource reads the checkpoints of a projection in SQL.
-type statusSource struct{ projection projections.Checkpoints }
-
-// Positions returns how far the projection has come in each of the partitions.
-func (s statusSource) Positions(ctx context.Context, _ string, partitions []int) ([]int64, error) {
-	status, err := s.projection.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[int]int64, len(status.Partitions))
-	for _, p := range status.Partitions {
-		seen[p.Partition] = p.Checkpoint.Seq
-	}
-	positions := make([]int64, len(partitions))
-	for n, partition := range partitions {
-		positions[n] = seen[partition]
-	}
-	return positions, nil
-}
 
 // expirer appends the ends of connections that nobody else ended.
 type expirer struct{ gateway.Accounts }

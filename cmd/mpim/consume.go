@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -36,8 +37,10 @@ type consumers struct {
 	manager *lease.Manager
 	router  *message.Router
 	runners map[string]*projections.Runner
-	logger  *slog.Logger
-	names   []string
+	// heads are the partitions' sequence counters as they were read last, for the lag that metrics show.
+	heads  atomic.Pointer[[]int64]
+	logger *slog.Logger
+	names  []string
 }
 
 // consumerNames returns what a worker can run, push first.
@@ -99,7 +102,7 @@ func (c *consumers) subscribe(id string) error {
 		if !slices.Contains(c.names, p.Name()) {
 			continue
 		}
-		runner, err := projections.NewRunner(p, projections.Config{Logger: c.logger, Registerer: c.stores.registry})
+		runner, err := projections.NewRunner(p, projections.Config{Logger: c.logger, Registerer: c.stores.registry, Head: c.head})
 		if err != nil {
 			return err
 		}
@@ -126,6 +129,25 @@ func (c *consumers) subscribe(id string) error {
 	for _, name := range c.names {
 		c.manager.Handle(name, c.hold(name, subscriber))
 	}
+	return nil
+}
+
+// head returns the sequence counter of a partition as it was read last.
+func (c *consumers) head(partition int) (int64, bool) {
+	heads := c.heads.Load()
+	if heads == nil || partition >= len(*heads) {
+		return 0, false
+	}
+	return (*heads)[partition], true
+}
+
+// watchHeads reads the counters every second.
+func (c *consumers) watchHeads(ctx context.Context) error {
+	every(ctx, time.Second, func(time.Time) {
+		if heads, err := c.stores.reader().Heads(ctx); err == nil {
+			c.heads.Store(&heads)
+		}
+	})
 	return nil
 }
 

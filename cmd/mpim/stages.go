@@ -18,6 +18,8 @@ type stage struct {
 	// stopWithin bounds how long the parts may take to stop.
 	stopWithin time.Duration
 	parts      []func(context.Context) error
+	// up, where it is set, says whether the parts have come up.
+	up func() bool
 }
 
 // runStages starts the stages in order and calls ready. When ctx ends, or a part fails, it stops them in the opposite
@@ -29,7 +31,9 @@ func runStages(ctx context.Context, logger *slog.Logger, stages []stage, ready f
 	for _, s := range stages {
 		running = append(running, s.start(ctx, fail))
 	}
-	ready()
+	if waitUp(failed, stages) {
+		ready()
+	}
 	<-failed.Done()
 	cause := context.Cause(failed)
 	if ctx.Err() != nil {
@@ -42,6 +46,22 @@ func runStages(ctx context.Context, logger *slog.Logger, stages []stage, ready f
 		}
 	}
 	return cause
+}
+
+// waitUp waits until all stages are up, and is false where the context ends first.
+func waitUp(ctx context.Context, stages []stage) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for _, s := range stages {
+		for s.up != nil && !s.up() {
+			select {
+			case <-ctx.Done():
+				return false
+			case <-tick.C:
+			}
+		}
+	}
+	return ctx.Err() == nil
 }
 
 type runningStage struct {

@@ -67,7 +67,7 @@ func (c *workerCommand) Run(i *invocation) error {
 func (c *consumers) stages(drain time.Duration) []stage {
 	return []stage{
 		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run}},
-		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
+		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter, c.watchHeads}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
 	}
 }
