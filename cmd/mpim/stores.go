@@ -19,9 +19,9 @@ import (
 
 // stores are the servers that a process works with, and the log on them.
 type stores struct {
-	redis    redis.UniversalClient
-	server   streams.Server
-	db       *database.DB
+	redis  redis.UniversalClient
+	server streams.Server
+	db     *database.DB
 	// identity and bus are set by adopt, once it is known which log this is.
 	identity streams.Identity
 	bus      *bus.Bus
