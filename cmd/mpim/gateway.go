@@ -170,14 +170,14 @@ func (s *stores) newWaiter() *checkpoint.Waiter {
 	for _, p := range s.projections() {
 		sources[p.Name()] = inRedis
 	}
-	sources[history.Name] = statusSource{history.New(s.db)}
+	sources[history.Name] = checkpoint.SQLSource{DB: s.db}
 	return checkpoint.NewWaiter(checkpoint.WaiterConfig{Sources: sources, Logger: s.logger})
 }
 
 // stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
 func (g *gatewayParts) stages(drain time.Duration, serveClients func(context.Context) error, h *health) []stage {
 	return []stage{
-		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}},
+		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}, up: g.gateway.Ready},
 		{name: "clients", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serveClients}},
 		{name: "sockets", stopWithin: drain + time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
 			<-ctx.Done()
