@@ -226,7 +226,7 @@ func (a *appender) fork(err error, seen int64) error {
 		"a part of the log was lost and must be repaired: nothing is taken until then")
 	a.forked.Store(forked)
 	a.log.metrics.forks.Inc()
-	a.log.config.Logger.Error("partition closed: redis has less than was seen; run mpim log repair",
+	a.log.config.Logger.Error("partition closed: redis has less than was seen; restore it from its append-only file",
 		slog.Int("partition", a.partition), slog.Int64("seen_seq", seen), slog.Any("error", err))
 	return forked
 }

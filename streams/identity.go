@@ -60,7 +60,7 @@ func ReadIdentity(ctx context.Context, client redis.UniversalClient) (Identity, 
 			return Identity{}, err
 		}
 		if other != first {
-			return Identity{}, fmt.Errorf("partition %d of log %s is missing or belongs to another log: run `mpim log repair`", partition, first.ID)
+			return Identity{}, fmt.Errorf("partition %d of log %s is missing or belongs to another log: restore Redis from its append-only file", partition, first.ID)
 		}
 	}
 	return first, nil
@@ -79,7 +79,7 @@ func readMeta(ctx context.Context, client redis.UniversalClient, partition int) 
 	partitions, errPartitions := strconv.Atoi(meta["partitions"])
 	epoch, errEpoch := strconv.ParseInt(meta["epoch"], 10, 64)
 	if err := errors.Join(errKey, errPartitions, errEpoch); err != nil || len(key) != len(i.Key) {
-		return Identity{}, fmt.Errorf("the identity of partition %d is damaged (%w): run `mpim log repair`", partition, err)
+		return Identity{}, fmt.Errorf("the identity of partition %d is damaged (%w): restore Redis from its append-only file", partition, err)
 	}
 	copy(i.Key[:], key)
 	i.Partitions, i.Epoch = partitions, epoch

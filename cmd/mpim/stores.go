@@ -125,7 +125,7 @@ func (s *stores) compareIdentity(ctx context.Context) error {
 	case !ok || !known.Complete:
 		return errors.New("redis holds a log that the SQL database does not know: run `mpim migrate up` if it is new, or point MPIM_DATABASE_URL at the database that belongs to it")
 	case known.ID != s.identity.ID || known.Partitions != s.identity.Partitions || known.Epoch != s.identity.Epoch:
-		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL, or run `mpim log repair`",
+		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL; if they did, Redis was restored from an older state",
 			s.identity.ID, s.identity.Epoch, known.ID, known.Epoch)
 	}
 	return nil
@@ -136,7 +136,7 @@ func (s *stores) noLog(ctx context.Context) error {
 		return fmt.Errorf("redis holds no log, and the SQL database does not answer: %w", err)
 	}
 	if known, ok, err := database.ReadIdentity(ctx, s.db); err == nil && ok && known.Complete {
-		return fmt.Errorf("redis is empty, but the SQL database knows log %s: its events were lost or this is another Redis; check MPIM_REDIS_URL, restore Redis from its append-only file, or run `mpim log repair`", known.ID)
+		return fmt.Errorf("redis is empty, but the SQL database knows log %s: its events were lost or this is another Redis; check MPIM_REDIS_URL, or restore Redis from its append-only file", known.ID)
 	}
 	return errors.New("there is no log yet: run `mpim migrate up`")
 }
