@@ -110,7 +110,7 @@ func TestChecker(t *testing.T) {
 			senders.Go(func() { r.talk(talking, stopTalking, c, conversation) })
 		}
 	}
-	r.breakThings(t.Context(), length)
+	r.breakThings(length)
 	close(stopTalking)
 	// What is on its way is sent until it is acknowledged: nothing is given up.
 	time.AfterFunc(time.Minute, hush)
@@ -205,7 +205,8 @@ func (r *checkerRun) talk(ctx context.Context, stop <-chan struct{}, c *chatter,
 }
 
 // breakThings breaks one thing after the other for about the given time.
-func (r *checkerRun) breakThings(ctx context.Context, length time.Duration) { //nolint:contextcheck // servers do not end with a test's context
+func (r *checkerRun) breakThings(length time.Duration) {
+	ctx := r.t.Context()
 	unit := length / 60
 	rest := func(seconds int) { pause(ctx, time.Duration(seconds)*unit) }
 	must := func(err error) {

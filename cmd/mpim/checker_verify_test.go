@@ -282,10 +282,37 @@ func (r *checkerRun) verifyProjections(ctx context.Context) {
 		for n, p := range fresh {
 			r.fold(ctx, p, partition, records)
 			r.compare(ctx, live[n], p, partition)
+			r.verifyCheckpoint(ctx, live[n], partition, records)
 		}
 		r.fold(ctx, again, partition, records)
+		r.verifyCheckpoint(ctx, history.New(liveDB), partition, records)
 	}
 	r.compareHistory(ctx, liveDB, freshDB)
+}
+
+// verifyCheckpoint waits until a live projection stands at the end of the log: one that a deposed worker set back stays
+// behind.
+func (r *checkerRun) verifyCheckpoint(ctx context.Context, live projections.Projection, partition int, records []*schema.Record) {
+	if len(records) == 0 {
+		return
+	}
+	want, got := records[len(records)-1].Seq, int64(0)
+	for range 50 {
+		status, err := live.Status(ctx)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, p := range status.Partitions {
+			if p.Partition == partition {
+				got = p.Checkpoint.Seq
+			}
+		}
+		if got == want {
+			return
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	r.fail("%s stands at %d:%d, the log ends at %d:%d", live.Name(), partition, got, partition, want)
 }
 
 // databases opens the deployment's database and an empty one beside it.
