@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func startCrowd(t *testing.T, log *streams.Log, callers int) *crowd {
 	t.Helper()
 	c := &crowd{log: log}
 	for caller := range callers {
-		aggregate := log.Identity().Placement().Group("u", fmt.Sprint(caller)).Aggregate()
+		aggregate := log.Identity().Placement().Group("u", strconv.Itoa(caller)).Aggregate()
 		c.wait.Go(func() {
 			var last domain.Seq
 			for !c.stop.Load() {
@@ -334,9 +335,9 @@ func TestNearlyFullServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set(fmt.Sprint(used*3/2), true)
+	set(strconv.FormatInt(used*3/2, 10), true)
 	set("0", false)
-	set(fmt.Sprint(used*100), false)
+	set(strconv.FormatInt(used*100, 10), false)
 	if _, limit, err := (streams.RedisServer{Client: client}).Memory(t.Context()); err != nil || limit != used*100 {
 		t.Errorf("the limit is %d, %v", limit, err)
 	}

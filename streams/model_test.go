@@ -276,19 +276,20 @@ func inPartition(identity streams.Identity, partition, n int) []domain.Aggregate
 	return all
 }
 
-func TestModel(t *testing.T) {
+func same(c domain.Commit) domain.Commit { return c }
+
+func TestModelOnRedis(t *testing.T) {
 	t.Parallel()
-	same := func(c domain.Commit) domain.Commit { return c }
-	t.Run("redis", func(t *testing.T) {
-		client := streamstest.StartRedis(t).Client()
-		t.Run("both forms", func(t *testing.T) { testModel(t, client, nil, same) })
-		t.Run("the long form", func(t *testing.T) { testModel(t, client, nil, long) })
-	})
-	t.Run("miniredis", func(t *testing.T) {
-		client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-		t.Cleanup(func() { _ = client.Close() })
-		server := streams.EmbeddedServer{Life: "one"}
-		t.Run("both forms", func(t *testing.T) { testModel(t, client, server, same) })
-		t.Run("the long form", func(t *testing.T) { testModel(t, client, server, long) })
-	})
+	client := streamstest.StartRedis(t).Client()
+	testModel(t, client, nil, same)
+	testModel(t, client, nil, long)
+}
+
+func TestModelOnMiniredis(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	server := streams.EmbeddedServer{Life: "one"}
+	testModel(t, client, server, same)
+	testModel(t, client, server, long)
 }

@@ -34,20 +34,17 @@ type GapError struct {
 
 // Error names the missing events.
 func (e *GapError) Error() string {
-	return fmt.Sprintf("partition %d: event %d follows event %d: what is between is not in Redis; run `mpim log repair`", e.Partition, e.Got, e.After)
+	return fmt.Sprintf("partition %d: event %d follows event %d: what is between is not in Redis", e.Partition, e.Got, e.After)
 }
 
 // Partition yields the records of one partition after the given checkpoint, up to the newest when the read began or
 // later. The sequence ends with an error where the log cannot be read, or has a gap ([GapError]).
 func (r Reader) Partition(ctx context.Context, partition int, after schema.Checkpoint) iter.Seq2[*schema.Record, error] {
 	return func(yield func(*schema.Record, error) bool) {
-		if after.Seq > 0 && after.StreamID == "" {
-			id, err := r.locate(ctx, partition, after.Seq)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			after.StreamID = id
+		after, err := r.located(ctx, partition, after)
+		if err != nil {
+			yield(nil, err)
+			return
 		}
 		for {
 			records, err := r.page(ctx, partition, after)
@@ -70,6 +67,16 @@ func (r Reader) Partition(ctx context.Context, partition int, after schema.Check
 			}
 		}
 	}
+}
+
+// located adds the address to a checkpoint that lacks it.
+func (r Reader) located(ctx context.Context, partition int, c schema.Checkpoint) (schema.Checkpoint, error) {
+	if c.Seq == 0 || c.StreamID != "" {
+		return c, nil
+	}
+	var err error
+	c.StreamID, err = r.locate(ctx, partition, c.Seq)
+	return c, err
 }
 
 // Heads returns the last sequence of every partition, by its number.
@@ -304,33 +311,48 @@ func earliest(sources []*source) *source {
 // call waits a second at most, since go-redis does not interrupt a blocking read.
 func (r Reader) Follow(ctx context.Context, after []schema.Checkpoint) iter.Seq2[*schema.Record, error] {
 	return func(yield func(*schema.Record, error) bool) {
-		byKey := make(map[string]int, r.Partitions)
-		for partition := range r.Partitions {
-			byKey[schema.PartitionKey(partition, logName)] = partition
-		}
 		for ctx.Err() == nil {
-			streams, err := r.Client.XRead(ctx, followArgs(after, r.Partitions, r.pageSize())).Result()
-			if errors.Is(err, redis.Nil) {
-				continue
+			records, err := r.await(ctx, after)
+			for _, record := range records {
+				if !yield(record, nil) {
+					return
+				}
+				after[record.Partition] = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
 			}
 			if err != nil {
 				if ctx.Err() == nil {
-					yield(nil, unreachable(err))
+					yield(nil, err)
 				}
 				return
 			}
-			for _, stream := range streams {
-				partition := byKey[stream.Stream]
-				for _, entry := range stream.Messages {
-					record, err := decodeEntry(partition, entry)
-					if !yield(record, err) || err != nil {
-						return
-					}
-					after[partition] = schema.Checkpoint{Seq: record.Seq, StreamID: entry.ID}
-				}
-			}
 		}
 	}
+}
+
+// await returns what comes after the checkpoints, waiting a second at most, and an error behind what could be read.
+func (r Reader) await(ctx context.Context, after []schema.Checkpoint) ([]*schema.Record, error) {
+	streams, err := r.Client.XRead(ctx, followArgs(after, r.Partitions, r.pageSize())).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	byKey := make(map[string]int, r.Partitions)
+	for partition := range r.Partitions {
+		byKey[schema.PartitionKey(partition, logName)] = partition
+	}
+	var records []*schema.Record
+	for _, stream := range streams {
+		for _, entry := range stream.Messages {
+			record, err := decodeEntry(byKey[stream.Stream], entry)
+			if err != nil {
+				return records, err
+			}
+			records = append(records, record)
+		}
+	}
+	return records, nil
 }
 
 func followArgs(after []schema.Checkpoint, partitions int, page int64) *redis.XReadArgs {
