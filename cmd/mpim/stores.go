@@ -122,8 +122,10 @@ func (s *stores) compareIdentity(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case !ok || !known.Complete:
-		return errors.New("redis holds a log that the SQL database does not know: run `mpim migrate up` if it is new, or point MPIM_DATABASE_URL at the database that belongs to it")
+	case !ok:
+		return fmt.Errorf("redis holds log %s, which the SQL database does not know: point MPIM_DATABASE_URL at the database that belongs to it", s.identity.ID)
+	case !known.Complete:
+		return errors.New("the log was not created to its end: run `mpim migrate up`, which goes on with it")
 	case known.ID != s.identity.ID || known.Partitions != s.identity.Partitions || known.Epoch != s.identity.Epoch:
 		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL; if they did, Redis was restored from an older state",
 			s.identity.ID, s.identity.Epoch, known.ID, known.Epoch)
