@@ -23,6 +23,10 @@
 // The script's text begins with the server's run id. A server that restarted, or a replica that was promoted, does not
 // know the script, and its answer NOSCRIPT is the moment to look again.
 //
+// Lua costs more than what it calls: each number that is formatted, each small table, each string. So the usual command (a
+// request, a guard on the version, one event) has a short form, and the write that remembers a request is what asks for
+// it. A plain model holds both forms to the same meaning in the tests.
+//
 // While one batch is in flight the next one gathers, so batches grow with the load and cost no delay without it. The
 // queue is bounded in commands and refuses with unavailable, never by blocking a socket.
 //

@@ -14,7 +14,7 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	client := streamstest.StartRedis(t).Client()
 	log := createLog(t, client, streams.Config{})
-	aggregate := inPartition(log.Identity(), 1, 1)[0]
+	aggregate := neighbours(log.Identity(), 1)[0]
 	var appended []domain.Appended
 	add := func() {
 		a, err := log.Append(t.Context(), message(aggregate, false))

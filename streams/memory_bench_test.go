@@ -24,7 +24,7 @@ func BenchmarkMemory(b *testing.B) {
 			b.Fatal(err)
 		}
 		log, _ := benchLog(b, client)
-		aggregates := inPartition(log.Identity(), 1, 100)
+		aggregates := neighbours(log.Identity(), 100)
 		var next atomic.Int64
 		var wait sync.WaitGroup
 		for range 256 {

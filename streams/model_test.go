@@ -190,7 +190,7 @@ func testModel(t *testing.T, client *redis.Client, server streams.Server, form f
 		}
 		log, stop := startLog(t, client, streams.Config{Server: server})
 		defer stop()
-		aggregates := inPartition(log.Identity(), 1, 3)
+		aggregates := neighbours(log.Identity(), 3)
 		m := newModel()
 		for n := 0; n < 60; {
 			commits := make([]domain.Commit, rapid.IntRange(1, 12).Draw(rt, "batch"))
@@ -264,12 +264,12 @@ func (m *model) compare(t *testing.T, rt *rapid.T, client *redis.Client, log *st
 	}
 }
 
-// inPartition returns aggregates that live there.
-func inPartition(identity streams.Identity, partition, n int) []domain.Aggregate {
+// neighbours returns aggregates that live in partition 1.
+func neighbours(identity streams.Identity, n int) []domain.Aggregate {
 	var all []domain.Aggregate
 	for i := 0; len(all) < n; i++ {
 		a := identity.Placement().Group("u", strconv.Itoa(i)).Aggregate()
-		if p, _ := a.Partition(); p == partition {
+		if p, _ := a.Partition(); p == 1 {
 			all = append(all, a)
 		}
 	}

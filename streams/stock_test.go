@@ -17,7 +17,7 @@ func TestStockSubscriberReadsTheLog(t *testing.T) {
 	t.Parallel()
 	server := streamstest.StartRedis(t)
 	log := createLog(t, server.Client(), streams.Config{})
-	aggregates := inPartition(log.Identity(), 1, 2)
+	aggregates := neighbours(log.Identity(), 2)
 	const n = 20
 	appended := make([]domain.Appended, n)
 	for i := range appended {
