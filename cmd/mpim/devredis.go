@@ -46,12 +46,69 @@ func startRedis(ctx context.Context, directory string) (devRedis, string, error)
 	if err := os.MkdirAll(absolute, 0o700); err != nil {
 		return devRedis{}, "", err
 	}
-	port, err := freePort(ctx)
+	lock, err := lockDirectory(absolute)
 	if err != nil {
 		return devRedis{}, "", err
 	}
+	if err := endOrphan(ctx, absolute); err != nil {
+		return devRedis{}, "", errors.Join(err, lock.Close())
+	}
+	port, err := freePort(ctx)
+	if err != nil {
+		return devRedis{}, "", errors.Join(err, lock.Close())
+	}
 	child, err := startRedisChild(ctx, path, absolute, port)
-	return child, "a redis-server child, in " + absolute, err
+	if err != nil {
+		return devRedis{}, "", errors.Join(err, lock.Close())
+	}
+	end := child.stop
+	child.stop = func() {
+		end()
+		_ = lock.Close()
+	}
+	return child, "a redis-server child, in " + absolute, os.WriteFile(portFile(absolute), []byte(strconv.Itoa(port)), 0o600)
+}
+
+// lockDirectory keeps a second process from the directory: two servers would write the same append-only file.
+func lockDirectory(directory string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(directory, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s is in use by another `mpim dev`: stop that one, or choose another directory", directory), lock.Close())
+	}
+	return lock, nil
+}
+
+func portFile(directory string) string { return filepath.Join(directory, "port") }
+
+// endOrphan stops the server of an earlier life that was killed and left it behind.
+func endOrphan(ctx context.Context, directory string) error {
+	port, err := os.ReadFile(portFile(directory))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(&redis.Options{Addr: net.JoinHostPort("127.0.0.1", string(port)), MaxRetries: -1})
+	defer func() { _ = client.Close() }()
+	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	kept, err := client.ConfigGet(limit, "dir").Result()
+	if err != nil || kept["dir"] != directory {
+		return nil // nobody, or somebody else, has the port now
+	}
+	_ = client.Shutdown(limit).Err() // it answers nothing
+	for client.Ping(limit).Err() == nil {
+		select {
+		case <-limit.Done():
+			return fmt.Errorf("the redis-server that an earlier `mpim dev` left behind in %s does not stop: end it by hand", directory)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func startRedisChild(ctx context.Context, path, directory string, port int) (devRedis, error) {
