@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // cutProxy stands between the processes and Redis, and cuts connections where it hurts most: after the server has the
@@ -17,6 +18,8 @@ type cutProxy struct {
 
 	mu    sync.Mutex
 	links map[*link]bool
+	// unheard is until when nobody can subscribe.
+	unheard time.Time
 	// released is closed while requests are forwarded at once.
 	released chan struct{}
 	listener net.Listener
@@ -100,6 +103,9 @@ func (p *cutProxy) requests(l *link) {
 		}
 		if !l.subscribed.Load() && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("subscribe\r\n")) {
 			l.subscribed.Store(true)
+			if p.refuses() {
+				return
+			}
 		}
 		doomed := l.doomed.Load()
 		if doomed {
@@ -111,6 +117,12 @@ func (p *cutProxy) requests(l *link) {
 			return
 		}
 	}
+}
+
+func (p *cutProxy) refuses() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.unheard)
 }
 
 func (p *cutProxy) open() <-chan struct{} {
@@ -178,8 +190,12 @@ func (p *cutProxy) cutCommands() {
 	}
 }
 
-// cutSubscriptions closes every Pub/Sub connection.
-func (p *cutProxy) cutSubscriptions() {
+// cutSubscriptions closes every Pub/Sub connection, and lets nobody subscribe again for the given time: what is published
+// meanwhile is lost.
+func (p *cutProxy) cutSubscriptions(unheard time.Duration) {
+	p.mu.Lock()
+	p.unheard = time.Now().Add(unheard)
+	p.mu.Unlock()
 	for _, l := range p.choose(func(l *link) bool { return l.subscribed.Load() }) {
 		l.close()
 	}

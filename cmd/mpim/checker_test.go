@@ -66,7 +66,7 @@ func (r *checkerRun) beforeFault() <-chan struct{} {
 	return r.eve
 }
 
-// announce lets the sparse conversations send, and names the fault that comes.
+// announce lets the sparse conversations send, and names the fault that comes, or that lasts.
 func (r *checkerRun) announce(ctx context.Context, fault string) {
 	r.mu.Lock()
 	close(r.eve)
@@ -220,8 +220,8 @@ func (r *checkerRun) breakThings(length time.Duration) {
 	r.proxy.cutCommands()
 	r.zombie.cutCommands()
 	rest(4)
+	r.proxy.cutSubscriptions(time.Second)
 	r.announce(ctx, "subscriptions cut")
-	r.proxy.cutSubscriptions()
 	rest(5)
 	r.announce(ctx, "gateway killed")
 	must(gateway.Kill())
@@ -245,8 +245,8 @@ func (r *checkerRun) breakThings(length time.Duration) {
 	r.announce(ctx, "answers of Redis lost again")
 	r.proxy.cutCommands()
 	rest(2)
+	r.proxy.cutSubscriptions(time.Second)
 	r.announce(ctx, "subscriptions cut while a worker is held")
-	r.proxy.cutSubscriptions()
 	rest(6)
 	r.announce(ctx, "MariaDB stopped")
 	must(r.d.database.Stop())
@@ -260,8 +260,8 @@ func (r *checkerRun) breakThings(length time.Duration) {
 	r.announce(ctx, "requests of a worker held")
 	r.zombie.hold()
 	pause(ctx, 9*time.Second) // its leases end, and the other worker goes on
+	r.proxy.cutSubscriptions(time.Second)
 	r.announce(ctx, "the last subscriptions cut")
-	r.proxy.cutSubscriptions()
 	r.proxy.cutCommands()
 	rest(3)
 }

@@ -85,7 +85,7 @@ func portFile(directory string) string { return filepath.Join(directory, "port")
 
 // endOrphan stops the server of an earlier life that was killed and left it behind.
 func endOrphan(ctx context.Context, directory string) error {
-	port, err := os.ReadFile(portFile(directory))
+	port, err := os.ReadFile(filepath.Clean(portFile(directory)))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
