@@ -166,17 +166,17 @@ func authKey(directory string) (string, error) {
 
 // welcome prints where to go and as whom.
 func (c *devCommand) welcome(i *invocation, g *gatewayParts, url, kept string) {
-	fmt.Fprintf(i.stdout, "Open %s in two browser windows.\n", url)
+	fmt.Fprintf(i.stderr, "Open %s in two browser windows.\n", url)
 	if !c.NoDemo {
 		for _, user := range demoUsers {
 			if err := register(i.ctx, g.operations, user.name, user.display, user.password); err != nil {
 				i.logger.Error("demo user could not be registered", slog.String("username", user.name), slog.Any("error", err))
 				continue
 			}
-			fmt.Fprintf(i.stdout, "Log in as %s with password %s\n", user.name, user.password)
+			fmt.Fprintf(i.stderr, "Log in as %s with password %s\n", user.name, user.password)
 		}
 	}
-	fmt.Fprintln(i.stdout, kept)
+	fmt.Fprintln(i.stderr, kept)
 }
 
 // register makes an account, or finds that it is there.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"mpim/domain/conversation"
@@ -116,7 +117,7 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	g.operations, g.setRates = operations.Registry(), operations.SetRates
 	g.gateway, err = gateway.New(gateway.Config{
 		ID:             id,
-		Limits:         gateway.Limits{FrameBytes: int64(settings.LimitsFrameBytes), TextBytes: settings.LimitsTextBytes},
+		Limits:         gateway.Limits{FrameBytes: settings.frameBytes(), TextBytes: settings.LimitsTextBytes},
 		ShownLimits:    settings.shownLimits(),
 		AllowedOrigins: origins,
 		Placement:      s.identity.Placement(),
@@ -134,16 +135,27 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	if err != nil {
 		return nil, err
 	}
-	rest, err := httpapi.New(httpapi.Config{Registry: g.operations, Gate: gate, Logger: s.logger, Version: readVersion().Version})
+	rest, err := httpapi.New(httpapi.Config{MaxBody: restBodyBytes, Registry: g.operations, Gate: gate, Logger: s.logger, Version: readVersion().Version})
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /v1/ws", g.gateway)
-	mux.Handle("/v1/", rest)
-	mux.Handle("/", web.Handler())
-	g.handler = mux
+	g.handler = route(g.gateway, rest, web.Handler())
 	return g, nil
+}
+
+// route sends all below /v1 to the API, whose refusals are problem documents, and the rest to the page. A ServeMux would
+// redirect paths that are not clean, with an answer of its own.
+func route(sockets, rest, page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/v1/ws":
+			sockets.ServeHTTP(w, r)
+		case path == "/v1" || strings.HasPrefix(path, "/v1/") || r.Method != http.MethodGet && r.Method != http.MethodHead:
+			rest.ServeHTTP(w, r)
+		default:
+			page.ServeHTTP(w, r)
+		}
+	})
 }
 
 func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, choices *presence.Choices) (*api.Operations, error) {

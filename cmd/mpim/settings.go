@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mpim/domain/account"
 	"mpim/handlers/api"
 	"mpim/streams"
 )
@@ -26,13 +27,16 @@ type Settings struct {
 	LimitsLoginPerMinute  int `help:"Failed logins a minute per user name and address; 0 for no limit." env:"MPIM_LIMITS_LOGIN_PER_MINUTE" default:"10" live:"" group:"Limits" for:"dev gateway config"`
 	LimitsSendPerSecond   int `help:"Messages a second per session; 0 for no limit." env:"MPIM_LIMITS_SEND_PER_SECOND" default:"20" live:"" group:"Limits" for:"dev gateway config"`
 	LimitsSendBurst       int `help:"Messages at once per session." env:"MPIM_LIMITS_SEND_BURST" default:"100" live:"" group:"Limits" for:"dev gateway config"`
-	LimitsFrameBytes      int `help:"Bytes of a frame to the server." env:"MPIM_LIMITS_FRAME_BYTES" default:"65536" min:"1024" group:"Limits" for:"dev gateway config"`
-	LimitsTextBytes       int `help:"Bytes of a message's text." env:"MPIM_LIMITS_TEXT_BYTES" default:"16384" min:"1" group:"Limits" for:"dev gateway config"`
-	LimitsGroupMembers    int `help:"Members of a group." env:"MPIM_LIMITS_GROUP_MEMBERS" default:"10000" min:"2" max:"100000" group:"Limits" for:"dev gateway config"`
-	LimitsClientIDBytes   int `name:"limits-client-id-bytes" help:"Bytes of a client id." env:"MPIM_LIMITS_CLIENT_ID_BYTES" default:"64" min:"1" group:"Limits" for:"dev gateway config"`
+	LimitsFrameBytes      int `help:"Bytes of a frame to the server; 0 for no limit." env:"MPIM_LIMITS_FRAME_BYTES" default:"65536" min:"0" group:"Limits" for:"dev gateway config"`
+	LimitsTextBytes       int `help:"Bytes of a message's text; 0 for no limit." env:"MPIM_LIMITS_TEXT_BYTES" default:"16384" min:"0" group:"Limits" for:"dev gateway config"`
+	LimitsGroupMembers    int `help:"Members of a group; 0 for the most there can be, 100,000." env:"MPIM_LIMITS_GROUP_MEMBERS" default:"10000" min:"0" max:"100000" group:"Limits" for:"dev gateway config"`
+	LimitsClientIDBytes   int `name:"limits-client-id-bytes" help:"Characters of a client id; 0 for no limit." env:"MPIM_LIMITS_CLIENT_ID_BYTES" default:"64" min:"0" group:"Limits" for:"dev gateway config"`
 
 	level *slog.LevelVar
 }
+
+// restBodyBytes bounds the body of a REST request.
+const restBodyBytes = 1 << 20
 
 // rates returns how often things may be done.
 func (s *Settings) rates() api.Rates {
@@ -42,10 +46,23 @@ func (s *Settings) rates() api.Rates {
 	return rates
 }
 
-// shownLimits are those that clients are told of, as they are at the start.
+// shownLimits are those that clients are told of beside the gateway's own, as they are at the start; 0 is no limit.
 func (s *Settings) shownLimits() map[string]int64 {
+	rates := s.rates()
 	return map[string]int64{
-		"send_per_second": int64(s.LimitsSendPerSecond), "send_burst": int64(s.LimitsSendBurst),
+		"send_per_second": int64(rates.SendPerSecond), "send_burst": int64(rates.SendBurst),
+		"receipt_per_second": int64(rates.ReceiptPerSecond), "receipt_burst": int64(rates.ReceiptBurst),
 		"group_members": int64(s.LimitsGroupMembers), "client_id_bytes": int64(s.LimitsClientIDBytes),
+		"username_min": account.MinUsername, "username_max": account.MaxUsername,
+		"password_min_bytes": account.MinPassword, "password_max_bytes": account.MaxPassword,
+		"display_name": account.MaxDisplayName, "sessions": account.MaxSessions, "body_bytes": restBodyBytes, "text_bytes": int64(s.LimitsTextBytes),
 	}
+}
+
+// frameBytes is how gateway.Limits says it: there 0 means the default, and no limit is a negative number.
+func (s *Settings) frameBytes() int64 {
+	if s.LimitsFrameBytes == 0 {
+		return -1
+	}
+	return int64(s.LimitsFrameBytes)
 }
