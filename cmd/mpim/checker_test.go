@@ -12,7 +12,7 @@ import (
 	"mpim/streams/streamstest"
 )
 
-// What the checker runs. MPIM_TEST_CHECKER makes it longer, as in 10m.
+// What the checker runs. CHECKER_DURATION makes it longer, as in 10m.
 const (
 	checkerPairs  = 50
 	checkerGroups = 5
@@ -81,7 +81,7 @@ func (r *checkerRun) announce(ctx context.Context, fault string) {
 // what was acknowledged is there, once, in order, for everybody, and every projection is what a fresh fold makes.
 func TestChecker(t *testing.T) {
 	length := time.Minute
-	if s := os.Getenv("MPIM_TEST_CHECKER"); s != "" {
+	if s := os.Getenv("CHECKER_DURATION"); s != "" {
 		var err error
 		if length, err = time.ParseDuration(s); err != nil {
 			t.Fatal(err)
