@@ -151,13 +151,14 @@ func (c *consumers) watchHeads(ctx context.Context) error {
 	return nil
 }
 
-// linger is how long a consumer gathers before it reads: each delivering read is a write to the append-only file, and each
-// batch a transaction. Push never waits.
+// linger is how long a consumer gathers what comes close behind other events: each delivering read is a write to the
+// append-only file, and each batch a transaction. Push never waits; readers wait for the others, but for what is alone
+// they need not.
 func linger(name string) time.Duration {
 	if name == history.Name {
-		return 20 * time.Millisecond
+		return 50 * time.Millisecond
 	}
-	return 2 * time.Millisecond
+	return 20 * time.Millisecond
 }
 
 // hold returns what a worker does with a leased partition.

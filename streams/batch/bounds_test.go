@@ -112,6 +112,21 @@ func TestLingerMakesLargerBatches(t *testing.T) {
 	})
 }
 
+func TestLingerDelaysNoFirstEvent(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(s store) {
+		t := s.t
+		w := newWriter(t, s)
+		sub := newSubscriber(t, s, newLedger(), func(c *batch.Config) { c.Consumers[0].Linger = time.Hour })
+		messages := sub.subscribe("history")
+		sub.hold("history", 0, 1)
+		w.append(0, 1)
+		msg, b := next(t, messages)
+		wantBatch(t, b, 1, 1)
+		msg.Ack()
+	})
+}
+
 func TestConsumersShareRecords(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(s store) {

@@ -42,8 +42,8 @@ type Consumer struct {
 	Size int
 	// Bytes is how many bytes of metadata and payload a batch has at most, DefaultBytes if zero. One event may be larger.
 	Bytes int
-	// Linger is how long to wait for more events when there are fewer than Size, to make fewer and larger batches. Zero is
-	// not to wait.
+	// Linger is how long to wait after a read that brought fewer than Size until the next, so that a steady trickle makes
+	// fewer and larger batches. What comes after a longer silence is read at once. Zero is not to wait.
 	Linger time.Duration
 }
 

@@ -38,8 +38,11 @@
 // with CLIENT UNBLOCK, or by closing the connection where the server has no such command. Nothing polls: an idle
 // partition costs one blocking read each [Config.Block], and one that is not held costs nothing.
 //
-// Every read that delivers is a write to the server's append-only file. A consumer that can wait sets [Consumer.Linger],
-// and gets what came within it in two reads instead of one read an event.
+// Every read that delivers is a write to the server's append-only file, and wakes a goroutine here and a transaction
+// behind it. A consumer that can wait sets [Consumer.Linger], and gets what came within it in one read instead of one an
+// event. It rests after a read and not before: so an event that comes alone is not kept waiting, and none is read twice
+// for. Rejected: to read what is there, wait, and read again, which doubles the reads where events are further apart
+// than the wait, and delays each of them.
 //
 // Entries are decoded once a process: consumers that read the same partition at about the same place, as they do when
 // leases are ranked by partition, share the records.

@@ -23,6 +23,11 @@ type reader struct {
 	lastID streamID
 	// adrift says that the group's cursor may not stand at last.
 	adrift bool
+	// rested is when the next read may begin, where the consumer lingers.
+	rested time.Time
+	// misled says that it followed a leader and found nothing.
+	misled bool
+	tip    *tip
 
 	conn atomic.Pointer[connection] // nil where there is none
 }
@@ -30,7 +35,7 @@ type reader struct {
 func newReader(p *partition, from schema.Checkpoint) *reader {
 	return &reader{
 		partition: p, key: schema.PartitionKey(p.Partition, "log"),
-		last: from.Seq, lastID: parseStreamID(from.StreamID), adrift: true,
+		tip: p.tips[p.Partition], last: from.Seq, lastID: parseStreamID(from.StreamID), adrift: true,
 	}
 }
 
@@ -43,6 +48,7 @@ func (r *reader) run(ctx context.Context, batches chan<- *schema.Batch) error {
 		r.interrupt(ctx, done)
 	}()
 	defer func() {
+		r.tip.end(r)
 		close(done)
 		<-interrupted
 		r.disconnect()
@@ -94,39 +100,59 @@ func (r *reader) cut(records []*schema.Record) (*schema.Batch, []*schema.Record)
 
 // collect returns the next records, few or none when nothing came. Records may come with an error: they precede it.
 func (r *reader) collect(ctx context.Context) ([]*schema.Record, error) {
-	records, err := r.read(ctx, nil, r.config.Block)
-	if err != nil || len(records) == 0 || len(records) >= r.consumer.Size || r.consumer.Linger == 0 || r.adrift {
+	if r.consumer.Linger == 0 {
+		r.tip.enter(r)
+		records, err := r.read(ctx, r.config.Block)
+		r.tip.leave(r, r.lastID)
 		return records, err
 	}
-	if pause(ctx, r.consumer.Linger); ctx.Err() == nil {
-		records, err = r.read(ctx, records, -1)
+	if wait := time.Until(r.rested); wait > 0 {
+		pause(ctx, wait)
+	}
+	block, there := r.config.Block, false
+	if !r.adrift && !r.misled {
+		var leads bool
+		if leads, there = r.tip.follow(ctx, r.lastID, block); leads {
+			pause(ctx, followPause)
+			block = -1
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	records, err := r.read(ctx, block)
+	n := len(records)
+	// The server may have lost what the leader has seen. Then this reader would find nothing, again and again.
+	r.misled = there && n == 0
+	if n > 0 && n < r.consumer.Size {
+		r.rested = time.Now().Add(r.consumer.Linger)
 	}
 	return records, err
 }
 
-// read appends what one read brings. Any error but a GapError leaves the reader adrift.
-func (r *reader) read(ctx context.Context, records []*schema.Record, block time.Duration) ([]*schema.Record, error) {
+// read returns what one read brings, without waiting where block is negative. Any error but a GapError leaves the reader adrift.
+func (r *reader) read(ctx context.Context, block time.Duration) (records []*schema.Record, err error) {
 	if err := r.ready(ctx); err != nil {
 		r.disconnect()
-		return records, err
+		return nil, err
 	}
 	// Not a child of ctx: when that ends the read is interrupted by the server, so that it is known what was delivered.
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(block, 0)+2*time.Second)
 	defer cancel()
 	streams, err := r.conn.Load().XReadGroup(limit, &redis.XReadGroupArgs{
 		Group: r.Consumer, Consumer: r.config.Worker, Streams: []string{r.key, ">"},
-		Count: int64(r.consumer.Size - len(records)), Block: block, NoAck: true,
+		Count: int64(r.consumer.Size), Block: block, NoAck: true,
 	}).Result()
 	switch {
 	case errors.Is(err, redis.Nil): // nothing came
 	case redis.HasErrorPrefix(err, "NOGROUP"):
 		r.adrift = true
-		return records, fmt.Errorf("the group is gone and will be made again: %w", err)
+		return nil, fmt.Errorf("the group is gone and will be made again: %w", err)
 	case err != nil:
 		r.adrift = true
 		r.disconnect()
 		r.relocate(ctx, err)
-		return records, fmt.Errorf("read: %w", err)
+		return nil, fmt.Errorf("read: %w", err)
 	}
 	for _, stream := range streams {
 		if records, err = r.accept(ctx, records, stream.Messages); err != nil {

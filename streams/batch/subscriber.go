@@ -20,6 +20,7 @@ type Subscriber struct {
 	config    Config
 	metrics   *metrics
 	cache     *cache
+	tips      []*tip
 	consumers map[string]*consumer
 
 	mu      sync.Mutex
@@ -54,6 +55,7 @@ func New(config Config) (*Subscriber, error) {
 	s := &Subscriber{
 		config:    config,
 		cache:     newCache(config.Partitions, config.CacheBytes),
+		tips:      newTips(config.Partitions),
 		consumers: make(map[string]*consumer, len(config.Consumers)),
 		closing:   make(chan struct{}),
 	}
