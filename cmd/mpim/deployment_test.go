@@ -61,15 +61,15 @@ type layout struct {
 }
 
 // deploy starts everything, and waits until the first gateway is ready to serve.
-func deploy(t *testing.T, l layout) *deployment {
-	t.Helper()
+func deploy(tb testing.TB, l layout) *deployment {
+	tb.Helper()
 	path, err := binary()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	d := &deployment{path: path, redis: l.server, database: projectionstest.StartMariaDB(t)}
+	d := &deployment{path: path, redis: l.server, database: projectionstest.StartMariaDB(tb)}
 	if d.redis == nil {
-		d.redis = streamstest.StartRedis(t)
+		d.redis = streamstest.StartRedis(tb)
 	}
 	redisURL := l.redisURL
 	if redisURL == "" {
@@ -81,32 +81,32 @@ func deploy(t *testing.T, l layout) *deployment {
 	}
 	d.env = append([]string{
 		"MPIM_REDIS_URL=" + redisURL,
-		"MPIM_DATABASE_URL=" + d.database.URL(d.database.CreateDatabase(t)),
+		"MPIM_DATABASE_URL=" + d.database.URL(d.database.CreateDatabase(tb)),
 		"MPIM_AUTH_KEY=" + strings.Repeat("test key ", 5),
 		"MPIM_DURABILITY=" + durability,
 		"MPIM_LIMITS_REGISTER_PER_HOUR=0", "MPIM_LIMITS_LOGIN_PER_MINUTE=0", "MPIM_LIMITS_SEND_PER_SECOND=0",
 		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),
 	}, l.env...)
-	if output, err := d.run(t.Context(), "migrate", "up"); err != nil {
-		t.Fatalf("migrate up: %v\n%s", err, output)
+	if output, err := d.run(tb.Context(), "migrate", "up"); err != nil {
+		tb.Fatalf("migrate up: %v\n%s", err, output)
 	}
 	for n := range l.workers {
 		var env []string
 		if n == l.workers-1 && l.lastWorkerURL != "" {
 			env = []string{"MPIM_REDIS_URL=" + l.lastWorkerURL}
 		}
-		d.workers = append(d.workers, d.start(t, fmt.Sprintf("worker%d", n), "worker", env...))
+		d.workers = append(d.workers, d.start(tb, fmt.Sprintf("worker%d", n), "worker", env...))
 	}
 	for n := range l.gateways {
-		d.gateways = append(d.gateways, d.start(t, fmt.Sprintf("gateway%d", n), "gateway"))
+		d.gateways = append(d.gateways, d.start(tb, fmt.Sprintf("gateway%d", n), "gateway"))
 	}
-	d.waitReady(t)
+	d.waitReady(tb)
 	return d
 }
 
 // start starts one part on ports of its own.
-func (d *deployment) start(t *testing.T, name, role string, env ...string) *part {
-	t.Helper()
+func (d *deployment) start(tb testing.TB, name, role string, env ...string) *part {
+	tb.Helper()
 	p := &part{}
 	err := processtest.OnFreePort(func(port int) error {
 		adminPort, err := processtest.FreePort()
@@ -119,12 +119,12 @@ func (d *deployment) start(t *testing.T, name, role string, env ...string) *part
 			args = append(args, "--addr", strings.TrimPrefix(p.url, "http://"))
 		}
 		p.Process, err = processtest.Start(processtest.Spec{
-			Name: name, Path: d.path, Args: args, Env: append(slices.Clone(d.env), env...), Dir: t.TempDir(), StopTimeout: 30 * time.Second,
+			Name: name, Path: d.path, Args: args, Env: append(slices.Clone(d.env), env...), Dir: tb.TempDir(), StopTimeout: 30 * time.Second,
 		})
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
 		defer cancel()
 		_, err = p.WaitLine(ctx, "ready "+role+" ")
 		if err != nil {
@@ -133,11 +133,11 @@ func (d *deployment) start(t *testing.T, name, role string, env ...string) *part
 		return err
 	})
 	if err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		tb.Fatalf("start %s: %v", name, err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s printed at the end:\n%s", name, p.Tail())
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("%s printed at the end:\n%s", name, p.Tail())
 		}
 		_ = p.Kill()
 	})
@@ -156,20 +156,20 @@ func (d *deployment) run(ctx context.Context, args ...string) (string, error) {
 }
 
 // waitReady waits until every gateway says that it is ready.
-func (d *deployment) waitReady(t *testing.T) {
-	t.Helper()
+func (d *deployment) waitReady(tb testing.TB) {
+	tb.Helper()
 	for _, g := range d.gateways {
-		waitFor(t, 30*time.Second, "the gateway is ready", func() error {
+		waitFor(tb, 30*time.Second, "the gateway is ready", func() error {
 			var checks map[string]string
-			_, err := rest(t.Context(), "GET", g.admin+"/readyz", "", nil, &checks)
+			_, err := rest(tb.Context(), "GET", g.admin+"/readyz", "", nil, &checks)
 			return err
 		})
 	}
 }
 
 // waitFor polls until check returns nil, and fails the test with its last error when the time is up.
-func waitFor(t *testing.T, limit time.Duration, what string, check func() error) {
-	t.Helper()
+func waitFor(tb testing.TB, limit time.Duration, what string, check func() error) {
+	tb.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -181,7 +181,7 @@ func waitFor(t *testing.T, limit time.Duration, what string, check func() error)
 		}
 		select {
 		case <-deadline.C:
-			t.Fatalf("not within %s: %s: %v", limit, what, err)
+			tb.Fatalf("not within %s: %s: %v", limit, what, err)
 		case <-tick.C:
 		}
 	}
