@@ -92,8 +92,14 @@ func hasNUL(text []byte) bool {
 	}
 }
 
+// encoded is a result that is JSON text already.
+type encoded json.RawMessage
+
 // Encode returns the JSON text of a result of [Operation.Call].
 func Encode(result any) (json.RawMessage, error) {
+	if text, ok := result.(encoded); ok {
+		return json.RawMessage(text), nil
+	}
 	text, err := jsonv2.Marshal(result, jsontext.EscapeForHTML(false))
 	if err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)

@@ -115,6 +115,15 @@ type Config struct {
 	Limits conversation.Limits
 	// Rates bound how often things are done at first; the zero value does not. See DefaultRates and SetRates.
 	Rates Rates
+	// LargeReads is how many answers of sync and message.history are made at the same time; the others wait for a
+	// second and are then refused as Unavailable. An answer takes some mebibytes until it is encoded. Default: 64.
+	LargeReads int
+	// LargeReadsPerSession is how many of them one session has. Default: 4.
+	LargeReadsPerSession int
+	// ReadTimeout is how long a read may take, the wait for projections included; then it is Unavailable. What changes
+	// something has the time that its transport gives, because its outcome is not known earlier. Default: 2.5 s, which
+	// is a little more than projections are waited for.
+	ReadTimeout time.Duration
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time
 }
@@ -125,6 +134,32 @@ type Operations struct {
 	// rates are those in force, which SetRates replaces.
 	rates           atomic.Pointer[Rates]
 	sends, receipts *buckets
+	large           *turns
+}
+
+// Defaults of Config.
+const (
+	DefaultLargeReads           = 64
+	DefaultLargeReadsPerSession = 4
+	DefaultReadTimeout          = 2500 * time.Millisecond
+)
+
+func (c *Config) setDefaults() {
+	if c.Limits == (conversation.Limits{}) {
+		c.Limits = conversation.DefaultLimits()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.LargeReads <= 0 {
+		c.LargeReads = DefaultLargeReads
+	}
+	if c.LargeReadsPerSession <= 0 {
+		c.LargeReadsPerSession = DefaultLargeReadsPerSession
+	}
+	if c.ReadTimeout <= 0 {
+		c.ReadTimeout = DefaultReadTimeout
+	}
 }
 
 // New returns operations. It starts nothing.
@@ -140,13 +175,11 @@ func New(config Config) (*Operations, error) {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)
 		}
 	}
-	if config.Limits == (conversation.Limits{}) {
-		config.Limits = conversation.DefaultLimits()
+	config.setDefaults()
+	operations := &Operations{
+		Config: config, sends: newBuckets(), receipts: newBuckets(),
+		large: newTurns(config.LargeReads, config.LargeReadsPerSession),
 	}
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	operations := &Operations{Config: config, sends: newBuckets(), receipts: newBuckets()}
 	operations.SetRates(config.Rates)
 	return operations, nil
 }
@@ -159,6 +192,14 @@ func entropy() []byte {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails, as crypto/rand says
 	return b
+}
+
+// late makes an error that came when time was up one that says so, whatever the store made of it.
+func late(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*domain.Error](err); ok || ctx.Err() == nil {
+		return err
+	}
+	return domain.Wrap(domain.Unavailable, err, "this could not be read in time: try again")
 }
 
 // settled makes an error that only says that time is up one that the client can act on.

@@ -58,6 +58,8 @@ type Operation struct {
 	Public bool
 	// Changes says that the operation changes something, so its result has a position.
 	Changes bool
+	// Large reads have answers of up to a mebibyte. Few of them are made at the same time.
+	Large bool
 	// Input and Output are the types that parameters are decoded into and results have: structs with JSON tags.
 	Input, Output reflect.Type
 
@@ -126,11 +128,39 @@ func define[In, Out any](o *Operations, op Operation, run func(context.Context, 
 		if err := decode(params, &in); err != nil {
 			return nil, err
 		}
-		out, err := run(ctx, caller, in)
+		out, err := perform(ctx, o, op, caller, in, run)
 		if err != nil {
 			return nil, settled(err)
 		}
 		return out, nil
 	}
 	return &op
+}
+
+// perform runs an operation within the bounds of its kind.
+func perform[In, Out any](
+	ctx context.Context, o *Operations, op Operation, caller Caller, in In, run func(context.Context, Caller, In) (Out, error),
+) (any, error) {
+	if op.Changes {
+		return run(ctx, caller, in)
+	}
+	if op.Large {
+		end, err := o.large.take(ctx, caller.Session)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.ReadTimeout)
+	defer cancel()
+	out, err := run(ctx, caller, in)
+	if err != nil {
+		return nil, late(ctx, err)
+	}
+	if !op.Large {
+		return out, nil
+	}
+	// Encoded while its turn lasts: from here on there is one copy of the answer, and it is the transport's.
+	text, err := Encode(out)
+	return encoded(text), err
 }

@@ -79,7 +79,7 @@ func (o *Operations) aboutConversations() []*Operation {
 			Method: "conversation.get", Verb: http.MethodGet, Path: oneConversation, Summary: "Get one conversation.",
 		}, o.conversationGet),
 		define(o, Operation{
-			Method: "sync", Verb: http.MethodPost, Path: "/v1/sync", Summary: "Catch up with what was missed.",
+			Method: "sync", Verb: http.MethodPost, Path: "/v1/sync", Summary: "Catch up with what was missed.", Large: true,
 		}, o.sync),
 	}
 }
@@ -99,7 +99,7 @@ func (o *Operations) aboutMessages() []*Operation {
 		}, o.recall),
 		define(o, Operation{
 			Method: "message.history", Verb: http.MethodGet, Path: oneConversation + "/messages",
-			Summary: "Page through messages as they stand, in ascending order.",
+			Summary: "Page through messages as they stand, in ascending order.", Large: true,
 		}, o.history),
 		define(o, Operation{
 			Method: "receipt.move", Verb: http.MethodPost, Path: oneConversation + "/receipts", Limit: ReceiptLimit,
