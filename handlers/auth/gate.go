@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"mpim/domain"
 	"mpim/domain/account"
@@ -14,6 +15,9 @@ type Loader interface {
 	Load(ctx context.Context, aggregate domain.Aggregate, fields []string) (domain.Fields, error)
 }
 
+// loadTimeout is how long a session may take to load. A log that takes longer does not answer.
+const loadTimeout = 2 * time.Second
+
 // Gate lets in who has a token of a session that stands.
 type Gate struct {
 	tokens *Tokens
@@ -24,13 +28,18 @@ type Gate struct {
 func NewGate(tokens *Tokens, loader Loader) *Gate { return &Gate{tokens: tokens, loader: loader} }
 
 // Admit returns whose access token it is. An error is of kind Unauthenticated where the token is not valid or the session
-// was revoked, PermissionDenied where the account is suspended, and Unavailable where that cannot be told now.
+// was revoked, PermissionDenied where the account is suspended, and Unavailable where that cannot be told within 2 s.
 func (g *Gate) Admit(ctx context.Context, token string) (Principal, error) {
 	principal, err := g.tokens.Access(token)
 	if err != nil {
 		return Principal{}, err
 	}
-	fields, err := g.loader.Load(ctx, principal.User.Aggregate(), account.SessionFields(principal.Session))
+	limited, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	fields, err := g.loader.Load(limited, principal.User.Aggregate(), account.SessionFields(principal.Session))
+	if err != nil && limited.Err() != nil {
+		return Principal{}, domain.Wrap(domain.Unavailable, err, "the session could not be looked up in time: try again")
+	}
 	if err != nil {
 		return Principal{}, fmt.Errorf("load the session: %w", err)
 	}

@@ -1,7 +1,10 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mpim/domain"
@@ -44,4 +47,28 @@ func TestTheGateAsksWhetherTheSessionStands(t *testing.T) {
 	}
 	execute(t, log, account.RevokeSession{Stamp: stamp, Session: session})
 	refused("after it was revoked")
+}
+
+// hanging is a log that never answers.
+type hanging struct{}
+
+// Load waits for the end of the request.
+func (hanging) Load(ctx context.Context, _ domain.Aggregate, _ []string) (domain.Fields, error) {
+	<-ctx.Done()
+	return nil, errors.New("i/o timeout")
+}
+
+func TestTheGateDoesNotWaitForALogThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := newTokens(t, auth.TokensConfig{})
+		issued := issue(t, tokens, time.Now())
+		began := time.Now()
+		_, err := auth.NewGate(tokens, hanging{}).Admit(t.Context(), issued.Access)
+		if domain.CodeOf(err) != domain.Unavailable {
+			t.Errorf("got %v, want unavailable", err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
 }

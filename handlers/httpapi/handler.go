@@ -23,16 +23,23 @@ type Gate interface {
 	Admit(ctx context.Context, token string) (auth.Principal, error)
 }
 
+// MaxBody is how many bytes the body of a request has at most, where Config does not say otherwise.
+const MaxBody = 1 << 20
+
 // Config is what the handler needs.
 type Config struct {
 	// Registry has the operations. Required.
 	Registry *api.Registry
 	// Gate checks tokens. Required.
 	Gate Gate
-	// MaxBody bounds the body of a request, in bytes. Default: 1 MiB.
+	// MaxBody bounds the body of a request, in bytes. Default: the constant MaxBody, 1 MiB.
 	MaxBody int64
 	// Timeout is how long an operation may take. Default: 15 s.
 	Timeout time.Duration
+	// BodyTimeout is how long the body of a request may take to arrive, from the end of its head on. Default: 15 s.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to read an answer. Default: 1 min.
+	WriteTimeout time.Duration
 	// Version is that of the server, as the OpenAPI document states it.
 	Version string
 	// Logger takes what goes wrong. Default: nothing is logged.
@@ -50,10 +57,16 @@ func New(config Config) (http.Handler, error) {
 		return nil, errors.New("httpapi: Config.Registry and Config.Gate are required")
 	}
 	if config.MaxBody <= 0 {
-		config.MaxBody = 1 << 20
+		config.MaxBody = MaxBody
 	}
 	if config.Timeout <= 0 {
 		config.Timeout = 15 * time.Second
+	}
+	if config.BodyTimeout <= 0 {
+		config.BodyTimeout = 15 * time.Second
+	}
+	if config.WriteTimeout <= 0 {
+		config.WriteTimeout = time.Minute
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -88,6 +101,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h.fail(ctx, w, r.URL.Path, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 	}()
+	h.setDeadlines(w, time.Now())
 	found, pattern := h.mux.Handler(r)
 	// The router would send who writes two slashes to where there is one; there is nothing at such a path.
 	if pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
@@ -95,6 +109,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// setDeadlines bounds how long the connection is kept for one request, whoever reads the rest of its body: the server
+// does where it is refused early. The server lifts both before the next request.
+func (h *handler) setDeadlines(w http.ResponseWriter, now time.Time) {
+	connection := http.NewResponseController(w)
+	arrived := now.Add(h.config.BodyTimeout)
+	// A writer without a connection, as tests have it, has no deadlines either.
+	_ = connection.SetReadDeadline(arrived)
+	_ = connection.SetWriteDeadline(arrived.Add(h.config.Timeout + h.config.WriteTimeout))
 }
 
 // noRoute answers where there is no route as the router would, but as a problem.

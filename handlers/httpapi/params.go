@@ -146,7 +146,7 @@ func (h *handler) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, domain.Wrap(domain.TooLarge, err, "a body has at most %d bytes", h.config.MaxBody)
 	}
 	if err != nil {
-		return nil, domain.Wrap(domain.InvalidArgument, fmt.Errorf("%w: %w", api.ErrSyntax, err), "the body did not arrive in full")
+		return nil, domain.Wrap(domain.InvalidArgument, fmt.Errorf("%w: %w", api.ErrSyntax, err), "the body did not arrive in full, or not in time")
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, nil
