@@ -92,6 +92,9 @@ func (ws Windows) Closed(seq Seq) Windows {
 // Above returns the parts of the windows above seq and up to head, without the empty ones: what a client that stands at
 // seq may still ask for.
 func (ws Windows) Above(seq, head Seq) Windows {
+	if seq >= head {
+		return nil // seq+1 of the highest number there is would be the lowest
+	}
 	var above Windows
 	for _, w := range ws {
 		from, to := max(w.From, seq+1), head

@@ -3,7 +3,8 @@ package conversation
 import "mpim/domain"
 
 // supported refuses what the client protocol names and this version does not do. Nothing that a client asked for is
-// passed over in silence, and nowhere else is it refused for this reason.
+// passed over in silence. Who decodes requests refuses as well what a command cannot say: that a member was given, with
+// nothing in it.
 func (c SendMessage) supported() error {
 	switch {
 	case c.ReplyTo != 0:

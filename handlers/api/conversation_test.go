@@ -288,3 +288,15 @@ func TestAfterPosition(t *testing.T) {
 		wantCode(t, err, domain.InvalidArgument)
 	}
 }
+
+func TestHistoryAfterTheLastMessageIsEmpty(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice, bob := b.User(t, "alice"), b.User(t, "bob")
+	id := fmt.Sprint(send(t, b, alice, P{"user": bob.User}, "one", "two")["conversation"])
+	for _, after := range []string{"3", "4", "9223372036854775806", "9223372036854775807"} {
+		got := b.Must(t, bob, "message.history", `{"conversation":"`+id+`","after":`+after+`}`)
+		if n := len(list(t, got["messages"])); n != 0 {
+			t.Errorf("after %s there are %d messages", after, n)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -17,8 +18,8 @@ import (
 // ErrSyntax is wrapped by errors of requests that are no JSON at all, as opposed to JSON that says something wrong.
 var ErrSyntax = errors.New("the request is no JSON")
 
-// decode reads a JSON object into the struct that in points to. Members that the struct does not have, duplicate names,
-// invalid UTF-8 and U+0000 are refused.
+// decode reads a JSON object into the struct that in points to. Members that the struct does not have or that
+// are missing, duplicate names, invalid UTF-8 and U+0000 are refused.
 func decode(params json.RawMessage, in any) error {
 	if len(bytes.TrimSpace(params)) == 0 {
 		params = json.RawMessage("{}")
@@ -40,7 +41,7 @@ func decode(params json.RawMessage, in any) error {
 	if hasNUL(params) {
 		return domain.Errorf(domain.InvalidArgument, "a string contains U+0000")
 	}
-	return nil
+	return shapeFor(reflect.TypeOf(in).Elem()).check(params, "")
 }
 
 // explain turns a decoder's error about a valid object into one for the client: it names the member and what is wrong

@@ -70,16 +70,16 @@ var bad = map[string]map[domain.Code][]string{
 		domain.Unauthenticated: {`{"username":"alice","password":"wrong horse"}`, `{"username":"ghost","password":"wrong horse"}`, `{"username":"\u0001","password":"x"}`},
 		domain.TooLarge:        {`{"username":"alice","password":"correct horse","device_id":"` + strings.Repeat("d", 200) + `"}`},
 	},
-	"session.refresh":   {domain.Unauthenticated: {`{}`, `{"refresh_token":"x"}`}, domain.InvalidArgument: {`{"refresh_token":1}`}},
-	"session.revoke":    {domain.NotFound: {`{}`, `{"session":"x"}`}, domain.InvalidArgument: {`{"session":1}`}},
+	"session.refresh":   {domain.Unauthenticated: {`{"refresh_token":"x"}`}, domain.InvalidArgument: {`{}`, `{"refresh_token":null}`, `{"refresh_token":1}`}},
+	"session.revoke":    {domain.NotFound: {`{"session":"x"}`}, domain.InvalidArgument: {`{}`, `{"session":1}`}},
 	"session.list":      {domain.InvalidArgument: {`{"after_position":"x"}`, `{"after_position":1}`}},
 	"account.get":       {domain.InvalidArgument: {`{"after_position":"x"}`}},
-	"user.get":          {domain.NotFound: {`{}`, `{"user":"x"}`, `{"user":"@"}`}, domain.InvalidArgument: {`{"user":1}`}},
-	"presence.get":      {domain.InvalidArgument: {`{"users":"x"}`, `{"users":[1]}`, `{"users":{}}`}},
+	"user.get":          {domain.NotFound: {`{"user":"x"}`, `{"user":"@"}`}, domain.InvalidArgument: {`{}`, `{"user":1}`}},
+	"presence.get":      {domain.InvalidArgument: {`{}`, `{"users":null}`, `{"users":"x"}`, `{"users":[1]}`, `{"users":{}}`}},
 	"presence.set":      {domain.InvalidArgument: {`{}`, `{"status":"offline"}`, `{"status":1}`, `{"status":"away","text":1}`}},
-	"typing.set":        {domain.NotFound: {`{}`, `{"conversation":"x","typing":true}`}, domain.InvalidArgument: {`{"conversation":"$C","typing":"yes"}`}},
+	"typing.set":        {domain.NotFound: {`{"conversation":"x","typing":true}`}, domain.InvalidArgument: {`{}`, `{"typing":true}`, `{"conversation":"$C"}`, `{"conversation":"$C","typing":"yes"}`}},
 	"conversation.list": {domain.InvalidArgument: {`{"limit":0}`, `{"limit":201}`, `{"limit":"x"}`, `{"limit":1.5}`, `{"after":"x"}`, `{"after":1}`, `{"after_position":"0:x"}`}},
-	"conversation.get":  {domain.NotFound: {`{}`, `{"conversation":"x"}`, `{"conversation":"$U"}`}, domain.InvalidArgument: {`{"conversation":1}`}},
+	"conversation.get":  {domain.NotFound: {`{"conversation":"x"}`, `{"conversation":"$U"}`}, domain.InvalidArgument: {`{}`, `{"conversation":1}`}},
 	"group.create": {
 		domain.InvalidArgument: {
 			`{}`, `{"title":""}`, `{"title":" "}`, `{"title":1}`, `{"title":"x","members":"y"}`, `{"title":"x","join":"maybe"}`,
@@ -89,15 +89,15 @@ var bad = map[string]map[domain.Code][]string{
 		domain.NotFound: {`{"title":"x","members":["ghost"]}`},
 	},
 	"group.add": {
-		domain.NotFound:        {`{}`, `{"conversation":"x","users":["$U"]}`, `{"conversation":"$C","users":["ghost"]}`},
-		domain.InvalidArgument: {`{"conversation":"$C"}`, `{"conversation":"$C","users":[]}`, `{"conversation":"$C","users":"$U"}`},
+		domain.NotFound:        {`{"conversation":"x","users":["$U"]}`, `{"conversation":"$C","users":["ghost"]}`},
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","users":[]}`, `{"conversation":"$C","users":"$U"}`},
 	},
 	"group.remove": {
-		domain.NotFound:        {`{}`, `{"conversation":"x","user":"$U"}`, `{"conversation":"$C","user":"ghost"}`},
-		domain.InvalidArgument: {`{"conversation":"$C","user":"$U"}`, `{"conversation":"$C","user":[]}`},
+		domain.NotFound:        {`{"conversation":"x","user":"$U"}`, `{"conversation":"$C","user":"ghost"}`},
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C","user":"$U"}`, `{"conversation":"$C","user":[]}`},
 	},
-	"group.leave":   {domain.NotFound: {`{}`, `{"conversation":"x"}`}, domain.InvalidArgument: {`{"conversation":{}}`}},
-	"group.members": {domain.NotFound: {`{}`, `{"conversation":"x"}`}, domain.InvalidArgument: {`{"conversation":"$C","limit":0}`, `{"conversation":"$C","limit":true}`}},
+	"group.leave":   {domain.NotFound: {`{"conversation":"x"}`}, domain.InvalidArgument: {`{}`, `{"conversation":{}}`}},
+	"group.members": {domain.NotFound: {`{"conversation":"x"}`}, domain.InvalidArgument: {`{}`, `{"conversation":"$C","limit":0}`, `{"conversation":"$C","limit":true}`}},
 	"message.send": {
 		domain.InvalidArgument: {
 			`{}`, `{"to":{"conversation":"$C"}}`, `{"to":{"conversation":"$C"},"client_id":"1"}`, `{"to":"$C","client_id":"1","body":{"type":"text","text":"x"}}`,
@@ -121,6 +121,12 @@ var bad = map[string]map[domain.Code][]string{
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":"some"}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":60}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":-1}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"reply_to":0}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"reply_to":null}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":[]}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":null}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":0}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"expires_in_s":null}`,
 			`{"to":{"user":"$U"},"client_id":"1","body":{"type":"text","text":"x"}}`,
 		},
 		domain.TooLarge: {`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"` + strings.Repeat("x", 16<<10+1) + `"}}`},
@@ -129,22 +135,22 @@ var bad = map[string]map[domain.Code][]string{
 	"message.edit": {
 		domain.InvalidArgument: {
 			`{"conversation":"$C","seq":"2","body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":0,"body":{"type":"text","text":"x"}}`,
-			`{"conversation":"$C","seq":2}`, `{"conversation":"$C","seq":2,"body":{"type":"text","text":""}}`,
+			`{}`, `{"conversation":"$C","seq":2}`, `{"conversation":"$C","seq":2,"body":{}}`, `{"conversation":"$C","seq":2,"body":{"type":"text","text":""}}`,
 			`{"conversation":"$C","seq":2.5,"body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":99999999999999999999,"body":{"type":"text","text":"x"}}`,
 		},
-		domain.NotFound: {`{}`, `{"conversation":"x","seq":2,"body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":9,"body":{"type":"text","text":"x"}}`},
+		domain.NotFound: {`{"conversation":"x","seq":2,"body":{"type":"text","text":"x"}}`, `{"conversation":"$C","seq":9,"body":{"type":"text","text":"x"}}`},
 		domain.TooLarge: {`{"conversation":"$C","seq":2,"body":{"type":"text","text":"` + strings.Repeat("x", 16<<10+1) + `"}}`},
 	},
 	"message.recall": {
-		domain.InvalidArgument: {`{"conversation":"$C"}`, `{"conversation":"$C","seq":-1}`, `{"conversation":"$C","seq":null}`},
-		domain.NotFound:        {`{}`, `{"conversation":"x","seq":2}`, `{"conversation":"$C","seq":1}`},
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","seq":-1}`, `{"conversation":"$C","seq":null}`},
+		domain.NotFound:        {`{"conversation":"x","seq":2}`, `{"conversation":"$C","seq":1}`},
 	},
 	"message.history": {
 		domain.InvalidArgument: {
-			`{"conversation":"$C","before":3,"after":1}`, `{"conversation":"$C","before":-1}`, `{"conversation":"$C","after":-1}`,
+			`{}`, `{"conversation":"$C","before":3,"after":1}`, `{"conversation":"$C","before":-1}`, `{"conversation":"$C","after":-1}`,
 			`{"conversation":"$C","limit":0}`, `{"conversation":"$C","limit":201}`, `{"conversation":"$C","limit":"all"}`, `{"conversation":"$C","after_position":"?"}`,
 		},
-		domain.NotFound: {`{}`, `{"conversation":"x"}`},
+		domain.NotFound: {`{"conversation":"x"}`},
 	},
 	"receipt.move": {
 		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","read_seq":3}`, `{"conversation":"$C","read_seq":0}`, `{"conversation":"$C","delivered_seq":"1"}`},
@@ -191,6 +197,10 @@ func TestErrorsNameTheMember(t *testing.T) {
 	b := apitest.New(t, nil)
 	alice := b.User(t, "alice")
 	for params, want := range map[string]string{
+		`{"body":{}}`:                         "body.type is missing",
+		`{"to":{"user":"x"},"client_id":"1"}`: "body is missing",
+		`{"to":{"user":"x"},"client_id":null,"body":{"type":"text","text":"x"}}`:      "client_id is missing",
+		`{"to":{},"client_id":"1","body":{"type":"text","text":"x"},"mentions":null}`: "to has either user or conversation",
 		`{"to":{"user":1}}`:         "to.user cannot be this number",
 		`{"body":{"text":[]}}`:      "body.text cannot be an array",
 		`{"to":{"usr":"x"}}`:        "to.usr is not known here: leave it out",

@@ -64,6 +64,9 @@ func (v view) span(before, after *domain.Seq) (r history.Range, empty bool, err 
 		r.Before = *before
 	}
 	if after != nil {
+		if *after >= last {
+			return r, true, nil
+		}
 		first = *after + 1
 		r.After = *after
 	}

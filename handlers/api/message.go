@@ -1,9 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"time"
 
 	"mpim/domain"
 	"mpim/domain/conversation"
@@ -27,12 +27,12 @@ type (
 		Data json.RawMessage `json:"data,omitempty"`
 	}
 	sendInput struct {
-		To         target     `json:"to" doc:"One of the two. A user finds or creates the direct conversation."`
-		ClientID   string     `json:"client_id" doc:"1 to 64 characters. Sent again with the same content, the request has no further effect."`
-		Body       body       `json:"body"`
-		ReplyTo    domain.Seq `json:"reply_to,omitzero"`
-		Mentions   mentions   `json:"mentions,omitempty" doc:"User ids, or all."`
-		ExpiresInS int64      `json:"expires_in_s,omitzero"`
+		To         target            `json:"to" doc:"One of the two. A user finds or creates the direct conversation."`
+		ClientID   string            `json:"client_id" doc:"1 to 64 characters. Sent again with the same content, the request has no further effect."`
+		Body       body              `json:"body"`
+		ReplyTo    later[domain.Seq] `json:"reply_to,omitzero"`
+		Mentions   later[mentions]   `json:"mentions,omitzero" doc:"User ids, or all."`
+		ExpiresInS later[int64]      `json:"expires_in_s,omitzero"`
 	}
 	sendResult struct {
 		Conversation domain.ConversationID `json:"conversation"`
@@ -62,15 +62,14 @@ func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sen
 	if (in.To.User == "") == (in.To.Conversation == "") {
 		return sendResult{}, domain.Errorf(domain.InvalidArgument, "to has either user or conversation")
 	}
-	if in.ExpiresInS < 0 || in.ReplyTo < 0 {
-		return sendResult{}, domain.Errorf(domain.InvalidArgument, "expires_in_s and reply_to are not negative")
+	if err := cmp.Or(in.ReplyTo.refused("reply_to"), in.Mentions.refused("mentions"), in.ExpiresInS.refused("expires_in_s")); err != nil {
+		return sendResult{}, err
 	}
 	if err := conversation.CheckClientID(in.ClientID, o.Limits); err != nil {
 		return sendResult{}, err
 	}
 	message := conversation.SendMessage{
-		Stamp: o.stamp(caller), ClientID: in.ClientID, Body: in.Body.domain(), ReplyTo: in.ReplyTo, Mentions: in.Mentions,
-		ExpiresIn: time.Duration(in.ExpiresInS) * time.Second, Limits: o.Limits,
+		Stamp: o.stamp(caller), ClientID: in.ClientID, Body: in.Body.domain(), Limits: o.Limits,
 	}
 	id := in.To.Conversation
 	if in.To.User != "" {

@@ -82,22 +82,22 @@ func describe(schemas huma.Registry, operation *api.Operation, answer, problem *
 	}
 	body := &huma.Schema{Type: huma.TypeObject, Properties: make(map[string]*huma.Schema), AdditionalProperties: false}
 	inPath := membersOf(operation).path
-	for _, f := range fieldsOf(operation.Input) {
-		schema := huma.SchemaFromField(schemas, f.source, operation.Method+" "+f.name)
+	for _, f := range api.Fields(operation.Input) {
+		schema := huma.SchemaFromField(schemas, f.Source, operation.Method+" "+f.Name)
 		if schema == nil {
-			return nil, fmt.Errorf("%s: the member %s has no schema", operation.Method, f.name)
+			return nil, fmt.Errorf("%s: the member %s has no schema", operation.Method, f.Name)
 		}
 		// A pointer here only tells absent from zero.
 		schema.Nullable = false
 		switch {
-		case slices.Contains(inPath, f.name):
+		case slices.Contains(inPath, f.Name):
 			d.Parameters = append(d.Parameters, parameter("path", f, schema))
 		case operation.Verb == http.MethodGet || operation.Verb == http.MethodDelete:
 			d.Parameters = append(d.Parameters, parameter("query", f, schema))
 		default:
-			body.Properties[f.name] = schema
-			if !f.optional {
-				body.Required = append(body.Required, f.name)
+			body.Properties[f.Name] = schema
+			if f.Required {
+				body.Required = append(body.Required, f.Name)
 			}
 		}
 	}
@@ -110,9 +110,9 @@ func describe(schemas huma.Registry, operation *api.Operation, answer, problem *
 	return d, nil
 }
 
-func parameter(in string, f field, schema *huma.Schema) *huma.Param {
-	p := &huma.Param{Name: f.name, In: in, Required: !f.optional, Schema: schema, Description: f.source.Tag.Get("doc")}
-	if in == "query" && f.kind.Kind() == reflect.Slice {
+func parameter(in string, f api.Field, schema *huma.Schema) *huma.Param {
+	p := &huma.Param{Name: f.Name, In: in, Required: f.Required, Schema: schema, Description: f.Source.Tag.Get("doc")}
+	if in == "query" && f.Kind.Kind() == reflect.Slice {
 		repeated := true
 		p.Explode = &repeated
 	}

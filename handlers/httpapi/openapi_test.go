@@ -94,3 +94,29 @@ func TestTheDocumentHasEveryOperationAndNoOther(t *testing.T) {
 		}
 	}
 }
+
+// What the document calls required is what the decoder asks for.
+func TestRequiredMembersAreRequired(t *testing.T) {
+	s := newServer(t, nil)
+	token := s.login(t, "alice")
+	answer := s.want(t, 422, "GET", "/v1/presence", token, "")
+	if answer["code"] != "invalid_argument" || answer["detail"] != "users is missing" {
+		t.Errorf("presence of nobody: %v", answer)
+	}
+	answer = s.want(t, 422, "POST", "/v1/messages", token, `{"to":{"user":"x"},"client_id":"1"}`)
+	if answer["detail"] != "body is missing" {
+		t.Errorf("a message without a body: %v", answer)
+	}
+	encoded, err := json.Marshal(s.want(t, 200, "GET", "/v1/openapi.json", "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d document
+	if err := json.Unmarshal(encoded, &d); err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(d.Paths["/v1/messages"]["post"].RequestBody.Content["application/json"].Schema.Properties["reply_to"])
+	if err != nil || !strings.Contains(string(got), `"type":"integer"`) {
+		t.Errorf("reply_to is %s, %v", got, err)
+	}
+}

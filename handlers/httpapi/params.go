@@ -30,8 +30,8 @@ type members struct {
 
 func membersOf(operation *api.Operation) members {
 	m := members{kinds: make(map[string]reflect.Type)}
-	for _, field := range fieldsOf(operation.Input) {
-		m.kinds[field.name] = field.kind
+	for _, field := range api.Fields(operation.Input) {
+		m.kinds[field.Name] = field.Kind
 	}
 	for part := range strings.SplitSeq(operation.Path, "/") {
 		if name, ok := strings.CutPrefix(part, "{"); ok {
@@ -39,32 +39,6 @@ func membersOf(operation *api.Operation) members {
 		}
 	}
 	return m
-}
-
-// field is a member of a struct as JSON has it.
-type field struct {
-	name     string
-	kind     reflect.Type
-	source   reflect.StructField
-	optional bool
-}
-
-// fieldsOf returns the JSON members of a struct, those of embedded structs among them.
-func fieldsOf(t reflect.Type) []field {
-	var fields []field
-	for f := range t.Fields() {
-		if f.Anonymous && f.Tag.Get("json") == "" {
-			fields = append(fields, fieldsOf(f.Type)...)
-			continue
-		}
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		kind := f.Type
-		if kind.Kind() == reflect.Pointer {
-			kind = kind.Elem()
-		}
-		fields = append(fields, field{name: name, kind: kind, source: f, optional: strings.Contains(options, "omit")})
-	}
-	return fields
 }
 
 // params makes one flat object of path, query and body. What is wrong with it in itself is an error here; what the

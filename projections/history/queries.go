@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -121,6 +122,9 @@ func noMessage(seq domain.Seq) error {
 
 // spansOf returns the parts of the windows that a range covers.
 func spansOf(windows domain.Windows, r Range) []domain.Window {
+	if r.After == math.MaxInt64 {
+		return nil // nothing is above it, and it has no successor
+	}
 	var spans []domain.Window
 	for _, w := range windows {
 		w.From = max(w.From, r.After+1)
