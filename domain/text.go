@@ -1,7 +1,9 @@
 package domain
 
 import (
+	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -17,6 +19,46 @@ func CheckText(name, s string, limit int) error {
 	}
 	if limit > 0 && len(s) > limit && utf8.RuneCountInString(s) > limit {
 		return Errorf(TooLarge, "%s has more than %d characters", name, limit)
+	}
+	return nil
+}
+
+// CheckName is CheckText for what others see in the middle of a line: it refuses, with InvalidArgument, line breaks and
+// other control characters too, and those that turn the direction of what stands after them. So nobody's name makes a
+// line look like something else.
+func CheckName(name, s string, limit int) error {
+	if err := CheckText(name, s, limit); err != nil {
+		return err
+	}
+	if i := strings.IndexFunc(s, disturbs); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return Errorf(InvalidArgument, "%s holds the control character %U", name, r)
+	}
+	return nil
+}
+
+// disturbs says whether a character does more than stand for itself: controls, line and paragraph separators, and the
+// embeddings, overrides and isolates of UAX #9. Its marks, which right-to-left names need, only turn themselves.
+func disturbs(r rune) bool {
+	switch {
+	case unicode.Is(unicode.Cc, r), r == '\u2028', r == '\u2029':
+		return true
+	case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return true
+	default:
+		return false
+	}
+}
+
+// CheckURL is CheckText for an address that clients follow: empty, or of http or https, with a host. All others, as
+// javascript: and data:, are refused with InvalidArgument.
+func CheckURL(name, s string, limit int) error {
+	if err := CheckName(name, s, limit); err != nil || s == "" {
+		return err
+	}
+	address, err := url.Parse(s)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
+		return Errorf(InvalidArgument, "%s is no http or https address", name)
 	}
 	return nil
 }

@@ -59,5 +59,5 @@ func displayName(given, username string) (string, error) {
 	if name == "" {
 		name = username
 	}
-	return name, domain.CheckText("display_name", name, MaxDisplayName)
+	return name, domain.CheckName("display_name", name, MaxDisplayName)
 }

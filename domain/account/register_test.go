@@ -45,6 +45,14 @@ func TestRegister(t *testing.T) {
 			wantCode: domain.InvalidArgument,
 		},
 		{
+			name: "display name with a line break", give: account.Register{Username: "ann", DisplayName: "a\nb"},
+			wantCode: domain.InvalidArgument,
+		},
+		{
+			name: "display name that turns what follows", give: account.Register{Username: "ann", DisplayName: "a\u202eb"},
+			wantCode: domain.InvalidArgument,
+		},
+		{
 			name: "display name that is not UTF-8", give: account.Register{Username: "ann", DisplayName: "a\xffb"},
 			wantCode: domain.InvalidArgument,
 		},

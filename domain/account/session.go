@@ -17,7 +17,7 @@ func decideCreateSession(s State, c CreateSession) ([]domain.Fact, error) {
 	if err := domain.CheckText("device_id", c.DeviceID, MaxDevice); err != nil {
 		return nil, err
 	}
-	if err := domain.CheckText("device_name", c.DeviceName, MaxDevice); err != nil {
+	if err := domain.CheckName("device_name", c.DeviceName, MaxDevice); err != nil {
 		return nil, err
 	}
 	return append(s.makeRoom(c), &domain.SessionCreated{

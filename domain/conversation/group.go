@@ -43,10 +43,10 @@ func checkGroup(c CreateGroup, join string) error {
 	if strings.TrimSpace(c.Title) == "" {
 		return domain.Errorf(domain.InvalidArgument, "title is empty")
 	}
-	if err := domain.CheckText("title", c.Title, MaxTitle); err != nil {
+	if err := domain.CheckName("title", c.Title, MaxTitle); err != nil {
 		return err
 	}
-	if err := domain.CheckText("avatar_url", c.AvatarURL, MaxURL); err != nil {
+	if err := domain.CheckURL("avatar_url", c.AvatarURL, MaxURL); err != nil {
 		return err
 	}
 	if c.ClientID == "" {
