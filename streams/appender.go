@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,8 @@ const (
 	renameAfter = resultKept / 2
 	// flushTime bounds how long a stopping appender waits for an answer to what it has sent.
 	flushTime = 5 * time.Second
+	// loadsAtOnce is how often one batch has the script loaded without waiting in between.
+	loadsAtOnce = 3
 )
 
 // appender appends to one partition. While one batch is in flight the next gathers: group commit, with no delay added
@@ -35,10 +39,13 @@ type appender struct {
 	forked atomic.Pointer[domain.Error]
 
 	// What follows belongs to run.
-	name     string
-	number   int64
+	name   string
+	number int64
+	// lastUsed is by the wall clock, as Redis counts, which goes on while a machine sleeps.
 	lastUsed time.Time
-	batch    []*pending
+	// answeredAs is the name of the script, and so of the server's life, that gave the last answer.
+	answeredAs string
+	batch      []*pending
 }
 
 func newAppender(l *Log, partition int) *appender {
@@ -151,22 +158,28 @@ func (a *appender) call(limit context.Context, batch []*pending) ([]outcome, err
 		return nil, err
 	}
 	a.rename()
-	identity := a.log.config.Identity
 	seen := a.seen.Load()
-	call := assemble(a.partition, a.name, []any{identity.ID, identity.Epoch, a.number + 1, seen, resultKept.Milliseconds()}, batch)
+	number, call := a.assemble(batch, seen)
 
 	back := backoff{least: 5 * time.Millisecond, most: time.Second}
-	uncertain := false
+	uncertain, loads := false, 0
 	for sent := 1; ; sent++ {
 		answer, err := a.log.script.eval(limit, a.log.config.Client, call)
 		if err == nil {
-			return a.answered(answer, len(batch))
+			return a.answered(answer, scriptOf(call), len(batch))
+		}
+		if sent == 1 && number.written == 1 && a.forgotten(limit, err, scriptOf(call)) {
+			a.name = ""
+			a.rename()
+			number, call = a.assemble(batch, seen)
+			continue
 		}
 		if isNoScript(err) {
-			err = a.log.script.prepare(limit, a.log.config.Client)
-			if err == nil {
+			prepareErr := a.prepare(limit)
+			if loads++; prepareErr == nil && loads <= loadsAtOnce {
 				continue
 			}
+			err = cmp.Or(prepareErr, err)
 		}
 		uncertain = uncertain || replyKind(err) == ""
 		if final := a.judge(err, uncertain, seen); final != nil {
@@ -186,9 +199,54 @@ func (a *appender) call(limit context.Context, batch []*pending) ([]outcome, err
 	}
 }
 
-func (a *appender) answered(answer string, n int) ([]outcome, error) {
+// batchNumber is the batch's number as an argument of the script. It counts how often it was written to a connection: the
+// client library sends again without a word, and only what was written once has no copy that may have been executed.
+type batchNumber struct {
+	number  int64
+	written int
+}
+
+// MarshalBinary is what the client library calls each time it writes.
+func (n *batchNumber) MarshalBinary() ([]byte, error) {
+	n.written++
+	return strconv.AppendInt(nil, n.number, 10), nil
+}
+
+func (a *appender) assemble(batch []*pending, seen int64) (*batchNumber, []any) {
+	identity := a.log.config.Identity
+	number := &batchNumber{number: a.number + 1}
+	return number, assemble(a.partition, a.name, []any{identity.ID, identity.Epoch, number, seen, resultKept.Milliseconds()}, batch)
+}
+
+// prepare loads the script again, and tells when that is because another server answers.
+func (a *appender) prepare(ctx context.Context) error {
+	before, now, err := a.log.script.prepare(ctx, a.log.config.Client)
+	if before != now && before != "" {
+		a.log.config.Logger.Warn("redis restarted or another one was promoted: appends go on where nothing is missing that was seen",
+			slog.String("run_id_before", before), slog.String("run_id", now))
+	}
+	return err
+}
+
+// forgotten says whether Redis refuses the batch only because it has forgotten this appender's name, as it does when its
+// clock steps forward: the server is the one that gave the last answer, so it has lost nothing, and the fork check goes
+// on guarding what was seen.
+func (a *appender) forgotten(ctx context.Context, err error, script string) bool {
+	if replyKind(err) != "FORKED" || !strings.HasPrefix(err.Error(), "FORKED no batch") || script != a.answeredAs {
+		return false
+	}
+	// Redis 6 keeps scripts over a restart.
+	same, err := a.log.script.sameServer(ctx)
+	if err != nil || !same {
+		return false
+	}
+	a.log.config.Logger.Warn("redis forgot an appender before its time: did a clock step forward?", slog.Int("partition", a.partition))
+	return true
+}
+
+func (a *appender) answered(answer, script string, n int) ([]outcome, error) {
 	a.number++
-	a.lastUsed = time.Now()
+	a.lastUsed, a.answeredAs = time.Now().Round(0), script
 	outcomes, err := parseOutcomes(answer, n)
 	for _, o := range outcomes {
 		if o.kind == 'o' {
@@ -238,7 +296,7 @@ func (a *appender) rename() {
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails, as crypto/rand says
-	a.name, a.number, a.lastUsed = hex.EncodeToString(id[:]), 0, time.Now()
+	a.name, a.number, a.lastUsed = hex.EncodeToString(id[:]), 0, time.Now().Round(0)
 }
 
 // Forked returns the reason why a partition takes no appends, or nil.

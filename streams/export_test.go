@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"time"
 
 	"mpim/domain"
 )
@@ -35,3 +36,6 @@ func (l *Log) AppendTogether(ctx context.Context, commits []domain.Commit) ([]do
 	}
 	return appended, errs
 }
+
+// LastUsed returns when a partition's appender last had an answer. The log must have stopped.
+func (l *Log) LastUsed(partition int) time.Time { return l.appenders[partition].lastUsed }

@@ -97,7 +97,7 @@ func New(config Config) (*Log, error) {
 // Run appends until the context ends, then flushes what was accepted and returns nil. It may be called once; what is
 // appended before waits for it.
 func (l *Log) Run(ctx context.Context) error {
-	if err := l.script.prepare(ctx, l.config.Client); err != nil {
+	if _, _, err := l.script.prepare(ctx, l.config.Client); err != nil {
 		for _, a := range l.appenders {
 			a.refuse()
 		}

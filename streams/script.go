@@ -24,23 +24,42 @@ type runScript struct {
 	server Server
 	source string
 
-	mu   sync.Mutex
-	text string
-	sha  string
+	mu    sync.Mutex
+	runID string
+	sha   string
 }
 
-// prepare reads the run id and loads the script under it.
-func (s *runScript) prepare(ctx context.Context, client redis.Scripter) error {
+// prepare reads the run id and loads the script under it. It returns the run id that it was loaded under before, "" at
+// first, and the one now.
+func (s *runScript) prepare(ctx context.Context, client redis.Scripter) (before, now string, err error) {
 	runID, err := s.server.RunID(ctx)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	text := "-- run " + runID + "\n" + s.source
 	sum := sha1.Sum([]byte(text)) //nolint:gosec // the name Redis gives to scripts
 	s.mu.Lock()
-	s.text, s.sha = text, hex.EncodeToString(sum[:])
+	before = s.runID
+	s.runID, s.sha = runID, hex.EncodeToString(sum[:])
 	s.mu.Unlock()
-	return client.ScriptLoad(ctx, text).Err()
+	return before, runID, client.ScriptLoad(ctx, text).Err()
+}
+
+// sameServer says whether the server is still in the life that the script was loaded in.
+func (s *runScript) sameServer(ctx context.Context) (bool, error) {
+	runID, err := s.server.RunID(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return runID == s.runID, nil
+}
+
+// scriptOf returns the name of the script that eval sent the call with.
+func scriptOf(call []any) string {
+	sha, _ := call[1].(string)
+	return sha
 }
 
 // eval runs the script with what assemble returned. Where the server does not know it, the caller decides whether to
