@@ -12,7 +12,7 @@ type (
 		Conversation domain.ConversationID `json:"conversation"`
 		Before       *domain.Seq           `json:"before,omitempty" doc:"The newest messages below it."`
 		After        *domain.Seq           `json:"after,omitempty" doc:"The oldest messages above it."`
-		Limit        *int                  `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
+		Limit        *int                  `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50" doc:"The page is shorter where the messages are large."`
 		ReadAfter
 	}
 	historyResult struct {
@@ -47,11 +47,51 @@ func (o *Operations) history(ctx context.Context, caller Caller, in historyInput
 	if err != nil {
 		return historyResult{}, err
 	}
-	result := historyResult{Messages: make([]Message, len(found))}
-	for i, m := range found {
-		result.Messages[i] = historyMessage(m)
+	return historyResult{Messages: fitting(found, in.After == nil)}, nil
+}
+
+// historyBytes leaves, of the largest frame to a client, room for what stands around the messages.
+const historyBytes = 900 << 10
+
+// fitting returns as many messages as a frame has room for, at least one, so that each page gets the client on. Those
+// that do not fit are the last of the page that it asks for next, which begins where this one ends: the oldest where it
+// goes back.
+func fitting(found []history.Message, back bool) []Message {
+	room, n := historyBytes, 0
+	for n < len(found) {
+		next := n
+		if back {
+			next = len(found) - 1 - n
+		}
+		if room -= sizeOf(found[next]); room < 0 && n > 0 {
+			break
+		}
+		n++
 	}
-	return result, nil
+	if back {
+		found = found[len(found)-n:]
+	} else {
+		found = found[:n]
+	}
+	messages := make([]Message, len(found))
+	for i, m := range found {
+		messages[i] = historyMessage(m)
+	}
+	return messages
+}
+
+// sizeOf returns about how many bytes a message takes in an answer, rather too many than too few.
+func sizeOf(m history.Message) int {
+	const members, mention, reaction = 768, 48, 64
+	// A character takes at most six bytes where it is escaped. The body is JSON, and escaped already.
+	size := members + len(m.Body) + 6*len(m.ClientID)
+	for _, id := range m.Mentions {
+		size += mention + len(id)
+	}
+	for _, r := range m.Reactions {
+		size += reaction + 6*len(r.Emoji)
+	}
+	return size
 }
 
 // span returns the range between the bounds that were given. Empty says that the conversation has nothing there. An error
