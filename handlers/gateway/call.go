@@ -65,28 +65,37 @@ type errand struct {
 func (e errand) run() {
 	c, call := e.conn, e.call
 	began := time.Now()
-	result, err := c.perform(call)
+	result, done, err := c.perform(call)
 	c.gateway.metrics.calls.WithLabelValues(call.Method).Observe(time.Since(began).Seconds())
 	outcome := c.gateway.outcome(result, err, call.Method)
-	c.do(func(s *Session, now time.Time) Step { return s.Finish(now, call, outcome) })
+	c.do(func(s *Session, now time.Time) Step {
+		step := s.Finish(now, call, outcome)
+		if done != nil {
+			done(&step)
+		}
+		return step
+	})
 }
 
-// perform makes a call. What was accepted is carried through even if the client goes away meanwhile.
-func (c *conn) perform(call *Call) (result []byte, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%s panicked: %v\n%s", call.Method, cause, debug.Stack())
-		}
-	}()
+// perform makes a call. What was accepted is carried through even if the client goes away meanwhile. Done, where there
+// is one, is to be called with the step that answers.
+func (c *conn) perform(call *Call) (result []byte, done func(*Step), err error) {
 	ctx, cancel := context.WithTimeout(detached, c.gateway.config.CallTimeout)
 	defer cancel()
 	if call.Method == methodWatch {
-		return c.watch(ctx, call.Params)
+		return c.startWatch(ctx, call.Params)
 	}
-	return c.operate(ctx, call.Method, call.Params)
+	result, err = c.operate(ctx, call.Method, call.Params)
+	return result, nil, err
 }
 
-func (c *conn) operate(ctx context.Context, method string, params []byte) ([]byte, error) {
+// operate runs an operation for the caller. One that panics has failed.
+func (c *conn) operate(ctx context.Context, method string, params []byte) (result []byte, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%s panicked: %v\n%s", method, cause, debug.Stack())
+		}
+	}()
 	op, ok := c.gateway.config.Operations.Find(method)
 	if !ok {
 		return nil, domain.Errorf(domain.NotFound, "there is no such method")

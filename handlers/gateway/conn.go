@@ -12,7 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"mpim/domain"
 	"mpim/schema"
 )
 
@@ -36,8 +35,9 @@ type conn struct {
 	code    CloseCode // what to close with when the writer is done
 	gone    bool      // the reader has ended
 	// entry is what was told of the connection when it opened; its id is empty until hello succeeded.
-	entry   schema.Connected
-	watched []domain.UserID
+	entry schema.Connected
+	// watch is whose presence is pushed; asking takes its place when it is answered. Nil for nobody.
+	watch, asking *watch
 	// losses is how many had been noticed when the client was last welcomed or told to sync: they do not concern it.
 	losses int64
 }

@@ -46,6 +46,9 @@ type Config struct {
 	Renew time.Duration
 	// ResyncSpread is over how long all connections are told to resync. Default 5 s.
 	ResyncSpread time.Duration
+	// Recheck is how often it is made sure that those whose presence is watched may still be seen. An event that ends a
+	// membership has that done at once; this is for one that was lost. Default 1 min.
+	Recheck time.Duration
 
 	Gate     Gate
 	Ledger   Ledger
@@ -67,6 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.HelloTimeout, 10*time.Second)
 	def(&c.Renew, 20*time.Second)
 	def(&c.ResyncSpread, 5*time.Second)
+	def(&c.Recheck, time.Minute)
 	var missing []string
 	for name, absent := range map[string]bool{
 		"ID": c.ID == "", "Placement": c.Placement.Partitions == 0, "Operations": c.Operations == nil, "Gate": c.Gate == nil,
@@ -95,6 +99,7 @@ type Gateway struct {
 	resync     *resyncer
 	departures *departures
 	watchers   *watchers
+	doubts     *doubts
 	accept     *websocket.AcceptOptions
 
 	ready    atomic.Bool
@@ -109,7 +114,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		config: config, logger: config.Logger, hub: newHub(), tracker: newTracker(),
-		holders: newSharedHolders(config.Holders), watchers: newWatchers(),
+		holders: newSharedHolders(config.Holders), watchers: newWatchers(), doubts: newDoubts(),
 	}
 	g.metrics = newMetrics(config.Registerer, g.queued)
 	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
@@ -137,7 +142,7 @@ const compressFrom = 2 << 10
 func (g *Gateway) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		g.listen, g.listenStatus, g.resync.run, g.renew, g.departures.run,
+		g.listen, g.listenStatus, g.resync.run, g.renew, g.departures.run, g.doubts.run, g.recheck,
 	} {
 		tasks.Go(func() error { return run(ctx) })
 	}
@@ -224,12 +229,11 @@ func bearer(r *http.Request) string {
 // left takes a socket off that has ended.
 func (g *Gateway) left(c *conn, code CloseCode) {
 	c.mu.Lock()
-	entry, watched := c.entry, c.watched
-	c.watched = nil
+	entry := c.entry
+	c.setWatch(nil)
 	c.mu.Unlock()
 	g.metrics.open.Add(-1)
 	g.metrics.closed(code)
-	g.watchers.replace(c, watched, nil)
 	g.hub.remove(c.number)
 	if entry.Connection != "" {
 		g.departures.add(departure{entry: entry, reason: endReason(code)})

@@ -398,37 +398,6 @@ func TestResumeClosesTheOlderSocket(t *testing.T) {
 	}
 }
 
-func TestPresenceIsWatched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		s := serve(t, w, "g1")
-		bob, carol := placement.User("bob"), placement.User("carol")
-		// Carol is nobody the caller may see.
-		w.on("presence.get", gateway.Operation{}, func(context.Context, api.Caller, json.RawMessage) (string, error) {
-			return `{"presence":[{"user":"` + string(bob) + `","status":"offline"}]}`, nil
-		})
-		c := s.hello(t, "alice")
-		answer := c.ask(`{"jsonrpc":"2.0","id":1,"method":"presence.watch","params":{"users":["` + string(bob) + `","` + string(carol) + `"]}}`)
-		if want := `{"jsonrpc":"2.0","id":1,"result":{"presence":[{"user":"` + string(bob) + `","status":"offline"}]}}`; answer != want {
-			t.Errorf("answer %s, want %s", answer, want)
-		}
-		change := func(user domain.UserID) {
-			partition, _ := user.Partition()
-			message, err := schema.EncodeStatuses([]schema.Status{{User: user, Status: "online"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.publish(schema.StatusChannel(partition), message)
-		}
-		change(carol)
-		change(bob)
-		c.want(`{"jsonrpc":"2.0","method":"presence","params":{"user":"` + string(bob) + `","status":"online","last_seen_at":null}}`)
-		c.ask(`{"jsonrpc":"2.0","id":2,"method":"presence.watch","params":{"users":[]}}`)
-		change(bob)
-		c.silent()
-	})
-}
-
 func TestLongFramesAreCompressedForWhoOffersIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

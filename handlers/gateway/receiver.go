@@ -70,10 +70,7 @@ func (g *Gateway) hear(message []byte) {
 			g.deliver(push.Items)
 		}
 	case *schema.Heartbeat:
-		missed, owed := g.tracker.heartbeat(push, time.Now())
-		if missed {
-			g.missed(-1)
-		}
+		owed := g.tracker.heartbeat(push, time.Now(), func() { g.missed(-1) })
 		for _, c := range owed {
 			c.do((*Session).Resync)
 		}
@@ -104,6 +101,11 @@ func (g *Gateway) deliver(items []schema.Item) {
 		// The frame is part of a message that may hold many more; a slow client must not keep all of them.
 		frame := bytes.Clone(item.Frame)
 		class := classOf(item.Class)
+		if end, ok := endingIn(frame); ok {
+			for _, c := range conns {
+				c.doubt(end)
+			}
+		}
 		for _, c := range conns {
 			c.push(class, frame)
 		}

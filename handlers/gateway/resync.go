@@ -83,5 +83,9 @@ func (c *conn) resync(losses int64) (told bool) {
 		told = true
 		return s.Resync(now)
 	})
+	if told {
+		// The end of a membership may be what was missed.
+		c.doubt(ending{})
+	}
 	return told
 }

@@ -84,9 +84,10 @@ func (t *tracker) envelope(e *schema.Envelope) (deliver, missed bool) {
 	return true, missed
 }
 
-// heartbeat notes a heartbeat. It says whether envelopes were missed before, and which connections the worker had not
-// known while it pushed.
-func (t *tracker) heartbeat(h *schema.Heartbeat, now time.Time) (missed bool, owed []*conn) {
+// heartbeat notes a heartbeat. Where envelopes were missed before it calls missed, before anybody is welcomed whom that
+// does not concern. It returns the connections that the worker had not known while it pushed.
+func (t *tracker) heartbeat(h *schema.Heartbeat, now time.Time, missed func()) (owed []*conn) {
+	lost := false
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, lease := range h.Leases {
@@ -95,7 +96,7 @@ func (t *tracker) heartbeat(h *schema.Heartbeat, now time.Time) (missed bool, ow
 			continue
 		}
 		if behind || !o.again && lease.Number > o.number {
-			missed = true
+			lost = true
 		}
 		if o.again || lease.Number > o.number {
 			o.number = lease.Number
@@ -113,10 +114,13 @@ func (t *tracker) heartbeat(h *schema.Heartbeat, now time.Time) (missed bool, ow
 			return paid
 		})
 	}
+	if lost {
+		missed()
+	}
 	for w := range t.waiters {
 		t.settle(w)
 	}
-	return missed, owed
+	return owed
 }
 
 // follow returns the owner of a partition under a token, nil for one that has lost it. It is true where a new one starts
