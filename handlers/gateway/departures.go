@@ -21,11 +21,15 @@ type departures struct {
 	mu    sync.Mutex
 	queue []departure
 	wake  chan struct{}
+	// left is what was not recorded when run had returned.
+	left []departure
 }
 
 type departure struct {
 	entry  schema.Connected
 	reason string
+	// told says that the push owners know: each time they are told is an entry that Redis keeps for an hour.
+	told bool
 }
 
 const (
@@ -33,8 +37,10 @@ const (
 	departureWorkers = 64
 	// departureTimeout bounds one attempt, departureFlush all that is left when the gateway stops.
 	departureTimeout = 5 * time.Second
-	departureFlush   = 10 * time.Second
-	departurePause   = 500 * time.Millisecond
+	departureFlush   = 5 * time.Second
+	// Those that failed are tried again after a pause, which doubles up to the longest.
+	departurePause        = 500 * time.Millisecond
+	departurePauseLongest = 10 * time.Second
 )
 
 func newDepartures(l Ledger, b Bus, logger *slog.Logger) *departures {
@@ -54,36 +60,68 @@ func (d *departures) add(one departure) {
 
 // run records until the context ends, and then what is left.
 func (d *departures) run(ctx context.Context) error {
+	// What is under way when the context ends has as long as the rest.
+	limit, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(departureFlush, cancel) })()
+	pause := departurePause
+	var left []departure
+	var again <-chan time.Time // nil while none has failed
 	for {
 		select {
-		case <-d.wake:
-			if !d.record(context.WithoutCancel(ctx)) && !wait(ctx, departurePause) {
-				continue
-			}
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), departureFlush)
-			defer cancel()
-			for !d.record(last) {
-				if !wait(last, departurePause) {
-					d.logger.Warn("not all connections that ended were recorded; they expire", slog.Int("left", len(d.take())))
-					return nil
-				}
-			}
+			d.left = d.flush(limit, left)
 			return nil
+		case <-d.wake:
+			left = append(left, d.record(limit, d.take())...)
+		case <-again:
+			again = nil
+			left = d.record(limit, left)
+			pause = min(2*pause, departurePauseLongest)
+		}
+		switch {
+		case len(left) == 0:
+			pause, again = departurePause, nil
+		case again == nil:
+			again = time.After(pause)
 		}
 	}
 }
 
-// record tries all that are waiting, and is false where some have to be tried again.
-func (d *departures) record(ctx context.Context) bool {
+// flush records what is left until the context ends.
+func (d *departures) flush(ctx context.Context, left []departure) []departure {
+	for {
+		left = d.record(ctx, append(left, d.take()...))
+		if len(left) == 0 {
+			return nil
+		}
+		if !wait(ctx, departurePause) {
+			d.logger.Warn("not all connections that ended were recorded; they expire", slog.Int("left", len(left)))
+			return left
+		}
+	}
+}
+
+// record tries departures, and returns those that have to be tried again. When as many failed as are tried at a time, the
+// others would hardly fare better: they are returned untried, and first.
+func (d *departures) record(ctx context.Context, all []departure) (left []departure) {
 	var workers errgroup.Group
 	workers.SetLimit(departureWorkers)
 	var mu sync.Mutex
 	var failed []departure
 	var reason error
-	for _, one := range d.take() {
+	hopeless := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(failed) >= departureWorkers
+	}
+	for i, one := range all {
+		if hopeless() || ctx.Err() != nil {
+			left = append(left, all[i:]...)
+			break
+		}
 		workers.Go(func() error {
-			if err := d.recordOne(ctx, one); err != nil {
+			if err := d.recordOne(ctx, &one); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				failed, reason = append(failed, one), err
@@ -92,14 +130,11 @@ func (d *departures) record(ctx context.Context) bool {
 		})
 	}
 	_ = workers.Wait()
-	if failed == nil {
-		return true
+	left = append(left, failed...)
+	if reason != nil {
+		d.logger.Warn("ends of connections are not recorded yet", slog.Int("connections", len(left)), slog.Any("error", reason))
 	}
-	d.logger.Warn("ends of connections are not recorded yet", slog.Int("connections", len(failed)), slog.Any("error", reason))
-	for _, one := range failed {
-		d.add(one)
-	}
-	return false
+	return left
 }
 
 func (d *departures) take() []departure {
@@ -110,15 +145,18 @@ func (d *departures) take() []departure {
 	return queue
 }
 
-func (d *departures) recordOne(ctx context.Context, one departure) error {
+func (d *departures) recordOne(ctx context.Context, one *departure) error {
 	ctx, cancel := context.WithTimeout(ctx, departureTimeout)
 	defer cancel()
-	// First the bus: it stops the pushes. Both may be repeated.
-	e := one.entry
-	partition, _ := e.User.Partition()
-	gone := schema.Disconnected{Connection: e.Connection, User: e.User, Gateway: e.Gateway}
-	if err := d.bus.Disconnected(ctx, partition, gone); err != nil {
-		return err
+	if !one.told {
+		// First the bus: it stops the pushes.
+		e := one.entry
+		partition, _ := e.User.Partition()
+		gone := schema.Disconnected{Connection: e.Connection, User: e.User, Gateway: e.Gateway}
+		if err := d.bus.Disconnected(ctx, partition, gone); err != nil {
+			return err
+		}
+		one.told = true
 	}
 	return d.ledger.Disconnect(ctx, one.entry, one.reason)
 }

@@ -75,6 +75,57 @@ func TestEndsAreRecordedWhenTheLogIsBack(t *testing.T) {
 	})
 }
 
+// deaf is a log that takes no ends of connections, or answers nothing at all, beside a bus that counts what it is told.
+type deaf struct {
+	*world
+	hangs          bool
+	told, attempts atomic.Int64
+}
+
+func (d *deaf) Disconnected(ctx context.Context, p int, e schema.Disconnected) error {
+	d.told.Add(1)
+	return d.world.Disconnected(ctx, p, e)
+}
+
+func (d *deaf) Disconnect(ctx context.Context, _ schema.Connected, _ string) error {
+	d.attempts.Add(1)
+	if d.hangs {
+		<-ctx.Done()
+	}
+	return domain.Errorf(domain.Unavailable, "down")
+}
+
+func TestAnEndIsToldOnceHoweverOftenItIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deaf{world: newWorld()}
+		s := serve(t, d.world, "g1", func(c *gateway.Config) { c.Ledger, c.Bus = d, d })
+		_ = s.hello(t, "alice").socket.CloseNow()
+		<-time.After(10 * time.Minute)
+		if told := d.told.Load(); told != 1 {
+			t.Errorf("told %d times", told)
+		}
+		if n := d.attempts.Load(); n < 50 || n > 70 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+	})
+}
+
+func TestALogThatHangsDoesNotHoldUpAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deaf{world: newWorld(), hangs: true}
+		s := serve(t, d.world, "g1", func(c *gateway.Config) { c.Ledger, c.Bus = d, d })
+		for i := range 1000 {
+			_ = s.hello(t, fmt.Sprintf("user%d", i)).socket.CloseNow()
+		}
+		synctest.Wait()
+		began := time.Now()
+		s.stop()
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("stopped in %v", took)
+		}
+	})
+}
+
 // slowHolders counts reads, and takes its time.
 type slowHolders struct {
 	*world

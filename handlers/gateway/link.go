@@ -24,6 +24,8 @@ const (
 // one system call, and it remembers when bytes last came in.
 type link struct {
 	net.Conn
+	born time.Time
+	// heard is how long after born bytes last came in: the clock may be set meanwhile.
 	heard atomic.Int64
 	// early are bytes that net/http had read already. Only the reader touches them.
 	early []byte
@@ -49,8 +51,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take the connection over: %w", err)
 	}
-	h.link = &link{Conn: conn}
-	h.link.heard.Store(time.Now().UnixNano())
+	h.link = &link{Conn: conn, born: time.Now()}
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Peek(n)
 		h.link.early = append([]byte(nil), early...)
@@ -69,13 +70,13 @@ func (l *link) Read(b []byte) (int, error) {
 	}
 	n, err := l.Conn.Read(b)
 	if n > 0 {
-		l.heard.Store(time.Now().UnixNano())
+		l.heard.Store(int64(time.Since(l.born)))
 	}
 	return n, err
 }
 
 // lastHeard returns when bytes last came in.
-func (l *link) lastHeard() time.Time { return time.Unix(0, l.heard.Load()) }
+func (l *link) lastHeard() time.Time { return l.born.Add(time.Duration(l.heard.Load())) }
 
 // Write implements net.Conn.
 func (l *link) Write(b []byte) (int, error) {

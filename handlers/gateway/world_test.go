@@ -285,6 +285,8 @@ type server struct {
 	gateway  *gateway.Gateway
 	listener *pipeListener
 	id       string
+	// stop ends Run, without draining, and returns when it has.
+	stop func()
 }
 
 // serve runs a gateway until the test ends.
@@ -304,8 +306,12 @@ func serve(t *testing.T, w *world, id string, change ...func(*gateway.Config)) *
 	s := &server{world: w, gateway: g, listener: newPipeListener(), id: id}
 	httpServer := &http.Server{Handler: g, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
+	var running, gatewayRuns sync.WaitGroup
+	s.stop = func() {
+		cancel()
+		gatewayRuns.Wait()
+	}
+	gatewayRuns.Go(func() {
 		if err := g.Run(ctx); err != nil {
 			t.Error(err)
 		}
@@ -319,7 +325,7 @@ func serve(t *testing.T, w *world, id string, change ...func(*gateway.Config)) *
 		if err := g.Drain(drain, 0); err != nil {
 			t.Errorf("%d sockets are left: %v", g.Connections(), err)
 		}
-		cancel()
+		s.stop()
 		_ = httpServer.Close()
 		running.Wait()
 	})
