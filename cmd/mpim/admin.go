@@ -36,6 +36,14 @@ func (h *health) handler(registry *prometheus.Registry) http.Handler {
 	return mux
 }
 
+// stage serves the admin address. It comes up first and goes last, so that a process that drains can be watched.
+func (h *health) stage(listener net.Listener, registry *prometheus.Registry, settings *live) stage {
+	return stage{
+		name: "admin", stopWithin: 6 * time.Second,
+		parts: []func(context.Context) error{serve(listener, h.handler(registry), nil), settings.Run},
+	}
+}
+
 // readyTime bounds all checks together.
 const readyTime = 3 * time.Second
 

@@ -129,6 +129,8 @@ func TestConversation(t *testing.T) {
 		history.Messages[1].Body != nil || history.Messages[1].RecalledAt == "" {
 		t.Errorf("history is %+v", history.Messages)
 	}
+	// An edit that crosses a recall is taken and settled later; sync waits until everything knows of the recall.
+	call(benSocket, "sync", map[string]any{}, nil)
 	_, err = rest(ctx, "PATCH", direct+"/messages/"+strconv.FormatInt(second.Seq, 10), ben.Token, map[string]any{"body": text("too late")}, nil)
 	refused(err, "failed_precondition")
 	_, err = rest(ctx, "GET", direct+"/messages", cat.Token, nil, nil)

@@ -73,10 +73,10 @@ func (c *devCommand) Run(i *invocation) error {
 	}
 	drain := min(i.settings.Drain, 3*time.Second)
 	h := &health{checks: g.checks()}
-	stages := []stage{{name: "log", stopWithin: drain, parts: []func(context.Context) error{log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, worker.stages(drain)...)
-	stages = append(stages, g.stages(drain, serve(listener, g.handler, nil), h)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(g.setRates).Run}})
+	stages = append(stages, g.stages(drain, serve(listener, g.handler, nil))...)
+	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() {
 		url := "http://" + listener.Addr().String()
 		c.welcome(i, g, url, kept)

@@ -46,6 +46,10 @@ func startRedis(ctx context.Context, directory string) (devRedis, string, error)
 	if err := os.MkdirAll(absolute, 0o700); err != nil {
 		return devRedis{}, "", err
 	}
+	// The server names its directory without links, and is known by that.
+	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
+		return devRedis{}, "", err
+	}
 	lock, err := lockDirectory(absolute)
 	if err != nil {
 		return devRedis{}, "", err
@@ -57,6 +61,10 @@ func startRedis(ctx context.Context, directory string) (devRedis, string, error)
 	if err != nil {
 		return devRedis{}, "", errors.Join(err, lock.Close())
 	}
+	// Before the server runs: one that is left behind while it loads must be found too.
+	if err := os.WriteFile(portFile(absolute), []byte(strconv.Itoa(port)), 0o600); err != nil {
+		return devRedis{}, "", errors.Join(err, lock.Close())
+	}
 	child, err := startRedisChild(ctx, path, absolute, port)
 	if err != nil {
 		return devRedis{}, "", errors.Join(err, lock.Close())
@@ -66,7 +74,7 @@ func startRedis(ctx context.Context, directory string) (devRedis, string, error)
 		end()
 		_ = lock.Close()
 	}
-	return child, "a redis-server child, in " + absolute, os.WriteFile(portFile(absolute), []byte(strconv.Itoa(port)), 0o600)
+	return child, "a redis-server child, in " + absolute, nil
 }
 
 // lockDirectory keeps a second process from the directory: two servers would write the same append-only file.
@@ -97,8 +105,17 @@ func endOrphan(ctx context.Context, directory string) error {
 	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	kept, err := client.ConfigGet(limit, "dir").Result()
-	if err != nil || kept["dir"] != directory {
-		return nil // nobody, or somebody else, has the port now
+	for redis.IsLoadingError(err) && limit.Err() == nil {
+		kept, err = client.ConfigGet(limit, "dir").Result()
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("port %s may belong to a redis-server that an earlier `mpim dev` left behind in %s, and it does not answer (%w): end it by hand", port, directory, err)
+	}
+	if kept["dir"] != directory {
+		return nil // somebody else has the port now
 	}
 	_ = client.Shutdown(limit).Err() // it answers nothing
 	for client.Ping(limit).Err() == nil {

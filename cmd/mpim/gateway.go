@@ -84,9 +84,9 @@ func (c *gatewayCommand) Run(i *invocation) error {
 		}
 	}
 	h := &health{checks: g.checks()}
-	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
-	stages = append(stages, g.stages(i.settings.Drain, serve(listener, g.handler, tls), h)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(g.setRates).Run}})
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages = append(stages, g.stages(i.settings.Drain, serve(listener, g.handler, tls))...)
+	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })
 }
 
@@ -170,7 +170,7 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		Log: g.log, Placement: s.identity.Placement(), Durability: string(settings.Durability), Epoch: s.epoch,
 		Tokens: tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
-		History: history.NewQueries(s.db), Presence: presence.NewQueries(s.redis), Choices: choices,
+		History: agreedQueries{history.NewQueries(s.db), s}, Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }
@@ -187,13 +187,12 @@ func (s *stores) newWaiter() *checkpoint.Waiter {
 }
 
 // stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
-func (g *gatewayParts) stages(drain time.Duration, serveClients func(context.Context) error, h *health) []stage {
+func (g *gatewayParts) stages(drain time.Duration, serveClients func(context.Context) error) []stage {
 	return []stage{
 		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}, up: g.gateway.Ready},
 		{name: "clients", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serveClients}},
 		{name: "sockets", stopWithin: drain + time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
 			<-ctx.Done()
-			h.draining.Store(true)
 			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 			defer cancel()
 			return g.gateway.Drain(limit, drain/2)
@@ -206,6 +205,7 @@ func (g *gatewayParts) checks() []check {
 	checks := []check{
 		{"redis", func(ctx context.Context) error { return g.stores.redis.Ping(ctx).Err() }},
 		{"log", func(context.Context) error { return g.log.Forked() }},
+		{"identity", g.stores.identical},
 		{"pushes", func(context.Context) error {
 			if !g.gateway.Ready() {
 				return errors.New("the gateway's channel is not heard")

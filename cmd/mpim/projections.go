@@ -19,7 +19,7 @@ func (s *stores) projections() []projections.Projection {
 		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions}),
-		history.New(s.db),
+		agreedHistory{history.New(s.db), s},
 	}
 }
 

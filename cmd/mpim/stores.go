@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/projections/database"
-	"mpim/schema/migrations"
 	"mpim/streams"
 	"mpim/streams/bus"
 )
@@ -25,8 +24,10 @@ type stores struct {
 	// identity and bus are set by adopt, once it is known which log this is.
 	identity streams.Identity
 	bus      *bus.Bus
-	registry *prometheus.Registry
-	logger   *slog.Logger
+	// agreement says whether SQL belongs to it.
+	agreement agreement
+	registry  *prometheus.Registry
+	logger    *slog.Logger
 }
 
 // redisPool is how many connections a process opens to Redis, beside those that wait for events.
@@ -100,14 +101,7 @@ func (s *stores) openLog(ctx context.Context) error {
 		s.logger.Warn("the SQL database does not answer: going by what Redis says about the log", slog.Any("error", err))
 		return nil
 	}
-	list, err := database.NewMigrations(s.db, migrations.Files)
-	if err != nil {
-		return err
-	}
-	if err := list.Check(ctx); err != nil {
-		return err
-	}
-	return s.compareIdentity(ctx)
+	return s.agree(ctx)
 }
 
 // adopt takes the log with this identity for the one to work on.

@@ -57,9 +57,9 @@ func (c *workerCommand) Run(i *invocation) error {
 		return err
 	}
 	h := &health{checks: worker.checks()}
-	stages := []stage{{name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(nil)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, worker.stages(i.settings.Drain)...)
-	stages = append(stages, stage{name: "admin", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serve(admin, h.handler(s.registry), nil), i.newLive(nil).Run}})
+	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready worker", url) })
 }
 

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"mpim/domain"
+	"mpim/projections"
+	"mpim/projections/database"
+	"mpim/projections/history"
+	"mpim/schema"
+	"mpim/schema/migrations"
+)
+
+// agreement remembers whether Redis and SQL hold the same log. A process may start while SQL is down; then it is asked
+// before SQL is used for the first time.
+type agreement struct {
+	mu    sync.Mutex
+	known bool
+	err   error
+}
+
+// agree returns nil where the SQL database has the schema that this binary needs and belongs to the log. An error is
+// marked by projections.Outside, so that nothing is parked for it.
+func (s *stores) agree(ctx context.Context) error {
+	s.agreement.mu.Lock()
+	defer s.agreement.mu.Unlock()
+	if s.agreement.known {
+		return s.agreement.err
+	}
+	err := s.compare(ctx)
+	if err == nil || !projections.IsOutside(err) {
+		s.agreement.known = true
+		s.agreement.err = projections.Outside(err)
+		if err != nil {
+			s.logger.Error("the SQL database is not used", slog.Any("error", err))
+		}
+	}
+	return projections.Outside(err)
+}
+
+func (s *stores) compare(ctx context.Context) error {
+	if err := s.db.Ping(ctx); err != nil {
+		return projections.Outside(err)
+	}
+	list, err := database.NewMigrations(s.db, migrations.Files)
+	if err != nil {
+		return err
+	}
+	if err := list.Check(ctx); err != nil {
+		return err
+	}
+	return s.compareIdentity(ctx)
+}
+
+// identical is a check: it fails where SQL is known not to belong to the log. That it does not answer is no failure.
+func (s *stores) identical(ctx context.Context) error {
+	err := s.agree(ctx)
+	s.agreement.mu.Lock()
+	defer s.agreement.mu.Unlock()
+	if !s.agreement.known {
+		return nil
+	}
+	return err
+}
+
+// agreedHistory is history that writes to no database of another log.
+type agreedHistory struct {
+	*history.Projection
+	stores *stores
+}
+
+// Take implements projections.Checkpoints.
+func (h agreedHistory) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
+	if err := h.stores.agree(ctx); err != nil {
+		return schema.Checkpoint{}, err
+	}
+	return h.Projection.Take(ctx, partition, token)
+}
+
+// agreedQueries are queries that read from no database of another log.
+type agreedQueries struct {
+	*history.Queries
+	stores *stores
+}
+
+func (q agreedQueries) agree(ctx context.Context) error {
+	if err := q.stores.agree(ctx); err != nil {
+		return domain.Wrap(domain.Unavailable, err, "history cannot be read now: try again")
+	}
+	return nil
+}
+
+// Page returns messages of a range.
+func (q agreedQueries) Page(ctx context.Context, id domain.ConversationID, view history.View, r history.Range) ([]history.Message, error) {
+	if err := q.agree(ctx); err != nil {
+		return nil, err
+	}
+	return q.Queries.Page(ctx, id, view, r)
+}
+
+// Facts returns what changes of a message are decided on.
+func (q agreedQueries) Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (history.Facts, error) {
+	if err := q.agree(ctx); err != nil {
+		return history.Facts{}, err
+	}
+	return q.Queries.Facts(ctx, id, seq)
+}
+
+// Ordinal returns how many messages a conversation has up to seq.
+func (q agreedQueries) Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error) {
+	if err := q.agree(ctx); err != nil {
+		return 0, err
+	}
+	return q.Queries.Ordinal(ctx, id, seq)
+}
