@@ -22,9 +22,10 @@ func (o *Owner) beat(ctx context.Context) error {
 			o.finish(ctx)
 			return nil
 		case <-o.wake:
-			o.rounds.Lock()
-			o.heartbeat(ctx, o.standings(), o.waiting())
-			o.rounds.Unlock()
+			if o.beginRound(ctx) {
+				o.heartbeat(ctx, o.standings(), o.waiting())
+				o.endRound()
+			}
 		case <-ticker.C:
 			o.measure(ctx)
 			o.round(ctx)
@@ -73,14 +74,28 @@ func (o *Owner) waiting() []string {
 // round sends heartbeats to all gateways, and then saves what they were told as checkpoints. In this order: the next
 // owner begins at the checkpoint, and a gateway that had not heard of it would think that it missed something.
 func (o *Owner) round(ctx context.Context) {
-	o.rounds.Lock()
-	defer o.rounds.Unlock()
+	if !o.beginRound(ctx) {
+		return
+	}
+	defer o.endRound()
 	standings := o.standings()
 	if !o.heartbeat(ctx, standings, o.registry.gatewayIDs()) {
 		return
 	}
 	o.save(ctx, standings)
 }
+
+// beginRound waits until no other round is under way. It is false where the context ends first.
+func (o *Owner) beginRound(ctx context.Context) bool {
+	select {
+	case o.rounds <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (o *Owner) endRound() { <-o.rounds }
 
 // stand is how far a partition is.
 type stand struct {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mpim/handlers/push"
@@ -227,4 +229,51 @@ func TestEnvelopesAreSplitBeforeTheyGrowTooLarge(t *testing.T) {
 	if got := len(received(sent)[1]); got != 21 {
 		t.Errorf("%d frames", got)
 	}
+}
+
+// hung answers nothing once it hangs, until the context of who asks ends.
+type hung struct {
+	*memory
+	hangs atomic.Bool
+}
+
+func (h *hung) Publish(ctx context.Context, messages []schema.Outgoing) ([]schema.Outgoing, error) {
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return messages, ctx.Err()
+	}
+	return h.memory.Publish(ctx, messages)
+}
+
+func (h *hung) SaveCheckpoints(ctx context.Context, saves []schema.PushCheckpoint) ([]schema.PushCheckpoint, error) {
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.memory.SaveCheckpoints(ctx, saves)
+}
+
+func TestReleasesDoNotWaitForOneAnotherWhenNothingAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hung{memory: newMemory()}
+		h.connect(inPartition(0, 0), "g", 1)
+		o, stop := start(t, push.Config{Bus: h})
+		for number := range partitions {
+			take(t, o, number, 1)
+		}
+		h.hangs.Store(true)
+		began := time.Now()
+		var releases sync.WaitGroup
+		for number := range partitions {
+			releases.Go(func() { o.Release(t.Context(), number, 1) })
+		}
+		releases.Wait()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("released %d partitions in %v", partitions, took)
+		}
+		stop()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("stopped after %v", took)
+		}
+	})
 }

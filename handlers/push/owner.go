@@ -33,8 +33,9 @@ type Owner struct {
 	everyone   bool                // all of them
 	wake       chan struct{}
 
-	// rounds is held while heartbeats are sent and checkpoints saved, so that older ones do not overtake newer ones.
-	rounds  sync.Mutex
+	// rounds takes one while heartbeats are sent and checkpoints saved, so that older ones do not overtake newer ones. It
+	// is a channel so that nobody has to wait for it longer than for what is sent.
+	rounds  chan struct{}
 	counted int
 }
 
@@ -50,6 +51,7 @@ func New(config Config) (*Owner, error) {
 		partitions: make(map[int]*partition),
 		pending:    make(map[string]struct{}),
 		wake:       make(chan struct{}, 1),
+		rounds:     make(chan struct{}, 1),
 	}
 	o.registry = newRegistry(config.Partitions, o.folded)
 	var err error
@@ -179,13 +181,16 @@ func (o *Owner) Handle(msg *message.Message) error {
 }
 
 // Release ends pushing a partition under a lease: gateways are told how far it is, and then the checkpoint is saved, so
-// that the next owner goes on where this one ended. Call it before the lease is given back.
+// that the next owner goes on where this one ended. Call it before the lease is given back. It takes no longer than ctx,
+// nor than two seconds, however many partitions are released at once; what was not saved by then is pushed twice.
 func (o *Owner) Release(ctx context.Context, number int, token int64) {
 	p := o.partition(number)
 	if p == nil || p.token != token {
 		return
 	}
-	o.finish(ctx)
+	ctx, cancel := context.WithTimeout(ctx, lastBeat)
+	defer cancel()
+	o.round(ctx)
 	o.drop(p)
 }
 

@@ -16,7 +16,9 @@ type registry struct {
 	mu       sync.RWMutex
 	users    map[domain.UserID][]*connection
 	gateways map[string]*gateway
-	slots    int
+	// slots is how many slots there are, and free those that no gateway has now.
+	slots int
+	free  []int
 	// folded is how far the presence stream of each partition is in users.
 	folded []schema.StreamID
 	// changed is closed and replaced whenever folded moves.
@@ -43,7 +45,7 @@ type late struct {
 // gateway is one gateway with its connections.
 type gateway struct {
 	id string
-	// slot is a small number of its own, never given to another.
+	// slot is a small number that no other gateway has as long as this one is in the registry.
 	slot        int
 	connections map[domain.ConnectionID]*connection
 }
@@ -72,7 +74,7 @@ func (r *registry) reset() {
 func (r *registry) replace(other *registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.users, r.gateways, r.slots = other.users, other.gateways, max(r.slots, other.slots)
+	r.users, r.gateways, r.slots, r.free = other.users, other.gateways, other.slots, other.free
 	r.folded = other.folded
 	r.wake()
 }
@@ -102,7 +104,7 @@ func (r *registry) fold(entries []schema.PresenceRead) {
 		case schema.Connected:
 			if c := r.add(entry); c != nil {
 				told.gateways[entry.Gateway] = struct{}{}
-				if code := r.barred.code(c); code != 0 {
+				if code := r.barred.code(c, time.Now()); code != 0 {
 					told.late = append(told.late, late{connection: c, code: code})
 				}
 			}
@@ -131,14 +133,24 @@ func (r *registry) add(e schema.Connected) *connection {
 	r.remove(e.Gateway, e.Connection)
 	g := r.gateways[e.Gateway]
 	if g == nil {
-		g = &gateway{id: e.Gateway, slot: r.slots, connections: make(map[domain.ConnectionID]*connection)}
-		r.slots++
+		g = &gateway{id: e.Gateway, slot: r.slot(), connections: make(map[domain.ConnectionID]*connection)}
 		r.gateways[e.Gateway] = g
 	}
 	c := &connection{user: e.User, session: e.Session, gateway: g, number: number}
 	g.connections[e.Connection] = c
 	r.users[e.User] = append(r.users[e.User], c)
 	return c
+}
+
+// slot returns a slot that is free: those who make audiences have memory for each there ever was.
+func (r *registry) slot() int {
+	if last := len(r.free) - 1; last >= 0 {
+		slot := r.free[last]
+		r.free = r.free[:last]
+		return slot
+	}
+	r.slots++
+	return r.slots - 1
 }
 
 func (r *registry) remove(gatewayID string, id domain.ConnectionID) {
@@ -153,6 +165,7 @@ func (r *registry) remove(gatewayID string, id domain.ConnectionID) {
 	delete(g.connections, id)
 	if len(g.connections) == 0 {
 		delete(r.gateways, gatewayID)
+		r.free = append(r.free, g.slot)
 	}
 	// Readers may hold the slice no longer than the lock, so it is changed in place.
 	left := slices.DeleteFunc(r.users[c.user], func(other *connection) bool { return other == c })
@@ -266,9 +279,13 @@ func (b *barred) add(user domain.UserID, session domain.SessionID, code uint16, 
 	}
 }
 
-func (b *barred) code(c *connection) uint16 {
-	if closed, ok := b.sessions[c.session]; ok {
+// code returns with what a connection is to be closed, or 0.
+func (b *barred) code(c *connection, now time.Time) uint16 {
+	if closed, ok := b.sessions[c.session]; ok && now.Sub(closed.at) <= barredFor {
 		return closed.code
 	}
-	return b.users[c.user].code
+	if closed, ok := b.users[c.user]; ok && now.Sub(closed.at) <= barredFor {
+		return closed.code
+	}
+	return 0
 }
