@@ -140,7 +140,7 @@ func (m missing) object(windows domain.Windows, asked []recent.Range, found []re
 	head := windows.Last(m.entry.HeadSeq)
 	s := syncObject{
 		Conversation: entry.Conversation, HeadSeq: min(head, m.entry.HeadSeq), Unread: entry.Unread, Mentions: entry.Mentions,
-		ReadSeq: entry.ReadSeq, LastMessage: lastMessage(entry.Conversation, entry.Last),
+		ReadSeq: entry.ReadSeq, LastMessage: lastMessage(entry.Conversation, entry.Last, windows),
 		Events: []json.RawMessage{}, Complete: true, Left: !windows.Open() && head <= m.entry.HeadSeq,
 	}
 	if len(asked) == 0 {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"mpim/domain"
+	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 )
@@ -124,7 +126,31 @@ func (o *Operations) conversationGet(ctx context.Context, caller Caller, in conv
 	if object.Cursors, err = o.cursors(ctx, v); err != nil {
 		return conversationGetResult{}, err
 	}
+	if !v.windows.Open() {
+		if last := o.lastSeen(ctx, v, in.ReadAfter); last != nil {
+			object.LastMessage = last
+		}
+	}
 	return conversationGetResult{Conversation: object, Cursors: object.Cursors}, nil
+}
+
+// lastSeenWait is how long the last message of a closed window is waited for.
+const lastSeenWait = time.Second
+
+// lastSeen returns the last message that a user saw who is gone, as it read then. The inbox has only the present one;
+// history has it, and where history does not answer the conversation does without.
+func (o *Operations) lastSeen(ctx context.Context, v view, after ReadAfter) *Message {
+	ctx, cancel := context.WithTimeout(ctx, lastSeenWait)
+	defer cancel()
+	if o.await(ctx, after, historyProjection) != nil {
+		return nil
+	}
+	found, err := o.History.Page(ctx, v.id, history.View{User: v.user, Windows: v.windows}, history.Range{Limit: 1})
+	if err != nil || len(found) == 0 {
+		return nil
+	}
+	last := historyMessage(found[0])
+	return &last
 }
 
 // describe returns the object of one conversation.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"mpim/domain"
 	"mpim/handlers/api"
 	"mpim/handlers/api/apitest"
+	"mpim/projections/history"
 )
 
 type P = apitest.P
@@ -299,4 +301,42 @@ func TestHistoryAfterTheLastMessageIsEmpty(t *testing.T) {
 			t.Errorf("after %s there are %d messages", after, n)
 		}
 	}
+}
+
+// Who was removed still sees the last message before that, as it read then.
+func TestTheLastMessageOfAClosedWindow(t *testing.T) {
+	b := apitest.New(t, func(c *api.Config) { c.History = &lostHistory{History: c.History} })
+	lost, _ := b.Operations.History.(*lostHistory)
+	alice, bob := b.User(t, "alice"), b.User(t, "bob")
+	id := newGroup(t, b, alice, bob)
+	send(t, b, alice, P{"conversation": id}, "one", "two")
+	removed := b.Must(t, alice, "group.remove", P{"conversation": id, "user": bob.User})
+	b.Must(t, alice, "message.edit", P{"conversation": id, "seq": 3, "body": text("later")})
+	send(t, b, alice, P{"conversation": id}, "three")
+	params := P{"conversation": id, "after_position": removed["position"]}
+	last := object(t, b.Must(t, bob, "conversation.get", params)["conversation"])["last_message"]
+	wantMembers(t, last, P{"seq": 3.0, "edited_at": nil, "client_id": "two"})
+	wantMembers(t, object(t, last)["body"], P{"text": "two"})
+
+	lost.lost = true
+	if last := object(t, b.Must(t, bob, "conversation.get", params)["conversation"])["last_message"]; last != nil {
+		t.Errorf("without history the last message is %v", last)
+	}
+}
+
+// lostHistory is history on a database that may be out of reach.
+type lostHistory struct {
+	api.History
+
+	lost bool
+}
+
+// Page fails while the database is out of reach.
+func (h *lostHistory) Page(
+	ctx context.Context, id domain.ConversationID, view history.View, r history.Range,
+) ([]history.Message, error) {
+	if h.lost {
+		return nil, domain.Errorf(domain.Unavailable, "history cannot be read now")
+	}
+	return h.History.Page(ctx, id, view, r)
 }

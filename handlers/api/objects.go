@@ -121,16 +121,24 @@ func historyMessage(m history.Message) Message {
 	return message
 }
 
-func lastMessage(id domain.ConversationID, m *inbox.Message) *Message {
+// lastMessage returns the message that the inbox has, to somebody with these windows.
+func lastMessage(id domain.ConversationID, m *inbox.Message, windows domain.Windows) *Message {
 	if m == nil {
 		return nil
 	}
-	return &Message{
+	message := &Message{
 		Conversation: id, Seq: m.Seq, Event: m.Event, Sender: m.Sender, At: formatTime(m.At),
 		Body: bodyOrNull(m.Body), ClientID: m.ClientID, ReplyTo: m.ReplyTo, Mentions: m.Mentions,
 		ExpiresAt: formatTime(m.ExpiresAt), EditedAt: formatTime(m.EditedAt), RecalledAt: formatTime(m.RecalledAt),
 		Reactions: []Reaction{},
 	}
+	for _, w := range windows {
+		// That it is gone is for everybody. When it was edited before may not be, and only history knows of earlier edits.
+		if w.Contains(m.Seq) && !w.Contains(m.ChangedSeq) {
+			message.EditedAt = ""
+		}
+	}
+	return message
 }
 
 // conversationObject is what the decision state and the inbox together say of a conversation.
@@ -141,7 +149,7 @@ func conversationObject(v view, e inbox.Entry) Conversation {
 		Peer: v.state.Peer(v.user), Announcement: v.state.Announcement,
 		Role: v.role(), MemberCount: v.state.MemberCount, HeadSeq: v.windows.Last(v.state.Head),
 		Unread: e.Unread, Mentions: e.Mentions, ReadSeq: e.ReadSeq, DeliveredSeq: e.DeliveredSeq,
-		LastMessage: lastMessage(v.id, e.Last), UpdatedAt: formatTime(e.UpdatedAt), Left: !v.windows.Open(),
+		LastMessage: lastMessage(v.id, e.Last, v.windows), UpdatedAt: formatTime(e.UpdatedAt), Left: !v.windows.Open(),
 	}
 	if v.state.Kind == domain.GroupConversation {
 		c.Join = v.state.Join

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mpim/domain"
 	"mpim/projections"
@@ -181,5 +182,39 @@ func testPages(t *testing.T, db *database.DB) {
 	}
 	if _, err := q.Page(t.Context(), group, all, history.Range{Before: 1, After: 1, Limit: 1}); domain.CodeOf(err) != domain.InvalidArgument {
 		t.Errorf("both ends: %v", err)
+	}
+}
+
+// Of a message that is gone, a closed window shows no edit that came after its end.
+func TestAClosedWindowDoesNotSeeLaterEditsOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, empty := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, log := empty(t), projectionstest.NewLog(0)
+			add := func(actor domain.UserID, fact domain.Fact) { log.Append(t, group.Aggregate(), actor, fact) }
+			add(alice, created(alice, bob))              // 1
+			add(alice, sent("one"))                      // 2
+			add(alice, sent("two"))                      // 3
+			add(alice, edited(3, "two, edited"))         // 4
+			add(alice, &domain.MemberRemoved{User: bob}) // 5
+			add(alice, edited(2, "one, late"))           // 6
+			add(alice, edited(3, "two, late"))           // 7
+			add(alice, &domain.MessageRecalled{Message: 2})
+			add(alice, &domain.MessageRecalled{Message: 3})
+			applyAll(t, db, log)
+			for last, want := range map[domain.Seq][2]time.Time{5: {{}, at(4)}, 6: {at(6), at(4)}, 0: {at(6), at(7)}} {
+				view := history.View{User: bob, Windows: domain.Windows{{From: 1, To: last}}}
+				found, err := history.NewQueries(db).Page(t.Context(), group, view, history.Range{Limit: 9})
+				if err != nil || len(found) != 2 {
+					t.Fatalf("%d messages, %v", len(found), err)
+				}
+				for i, m := range found {
+					if m.Body != nil || m.Kind != domain.TextBody || m.RecalledAt.IsZero() || !m.EditedAt.Equal(want[i]) {
+						t.Errorf("up to %d, message %d is %+v", last, m.Seq, m)
+					}
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -177,7 +178,7 @@ func (s *store) seen(ctx context.Context, id domain.ConversationID, rows []*mess
 			Reactions: reactions[row.Seq],
 		}
 		if was, ok := older[row.Seq]; ok {
-			m.Body, m.Kind, m.EditedAt = was.body, was.kind, was.editedAt
+			m.Body, m.Kind, m.EditedAt = was.body, cmp.Or(was.kind, row.Kind), was.editedAt
 		}
 		// The timer that ends a message may be late; its reader is not.
 		if row.gone() || !row.ExpiresAt.IsZero() && !row.ExpiresAt.After(now) {
@@ -200,13 +201,14 @@ type state struct {
 	editedAt time.Time
 }
 
-// older returns, for the messages that were edited after the end of their window, how they read before.
+// older returns, for the messages that were edited after the end of their window, how they read before; of those that are
+// gone since, only when that was last edited.
 func (s *store) older(
 	ctx context.Context, id domain.ConversationID, rows []*messageRow, view View,
 ) (map[int64]state, error) {
 	var late []*messageRow
 	for _, row := range rows {
-		if row.EditedSeq > 0 && !row.gone() && !visible(view.Windows, domain.Seq(row.Seq), domain.Seq(row.EditedSeq)) {
+		if row.EditedSeq > 0 && !visible(view.Windows, domain.Seq(row.Seq), domain.Seq(row.EditedSeq)) {
 			late = append(late, row)
 		}
 	}
@@ -222,11 +224,12 @@ func (s *store) older(
 		if !visible(view.Windows, domain.Seq(r.Message), domain.Seq(r.Seq)) {
 			continue
 		}
-		kind, err := kindOf(r.Body)
-		if err != nil {
-			return nil, fmt.Errorf("revision %d of message %d of %s: %w", r.Seq, r.Message, id, err)
+		was := state{body: r.Body}
+		if len(r.Body) > 0 { // the body of a message that is gone went from its revisions too
+			if was.kind, err = kindOf(r.Body); err != nil {
+				return nil, fmt.Errorf("revision %d of message %d of %s: %w", r.Seq, r.Message, id, err)
+			}
 		}
-		was := state{body: r.Body, kind: kind}
 		if r.Seq != r.Message {
 			was.editedAt = r.At.UTC()
 		}
