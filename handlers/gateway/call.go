@@ -19,13 +19,13 @@ const (
 // route says what is known of a method, and which requests of a connection have to keep their order.
 func (g *Gateway) route(user domain.UserID, method string, params []byte) (Route, bool) {
 	if method == methodWatch {
-		return Route{Lane: methodWatch}, true
+		return Route{Lane: methodWatch, Read: true}, true
 	}
 	op, ok := g.config.Operations.Find(method)
 	if !ok {
 		return Route{}, false
 	}
-	route := Route{Public: op.Public}
+	route := Route{Public: op.Public, Read: !op.Changes}
 	if op.Changes {
 		route.Lane = g.lane(user, params)
 	}

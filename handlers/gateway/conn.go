@@ -245,7 +245,12 @@ func (c *conn) rescue() {
 // write writes what is queued, and closes the socket where that was asked for.
 func (c *conn) write() {
 	var b writeBatch
-	for c.next(&b) {
+	for {
+		more := c.next(&b)
+		c.carryOut(Step{Calls: b.calls}, false)
+		if !more {
+			break
+		}
 		if err := c.writeBatch(&b); err != nil {
 			// The reader notices, and clears up. Nobody writes any more: c.writing stays set.
 			_ = c.socket.CloseNow()
@@ -264,6 +269,8 @@ type writeBatch struct {
 	ping   bool
 	frames [][]byte
 	code   CloseCode
+	// calls are to be made because there is room for their answers again.
+	calls []*Call
 }
 
 // next takes what is to be written next. It is false where nothing is: then the writer ends, after it has closed with the
@@ -273,6 +280,7 @@ func (c *conn) next(b *writeBatch) bool {
 	defer c.mu.Unlock()
 	b.ping, c.pinging = c.pinging, false
 	b.frames = c.session.Take(b.frames[:0], gatherBuffer)
+	b.calls = c.session.Next().Calls
 	if b.ping || len(b.frames) > 0 {
 		return true
 	}

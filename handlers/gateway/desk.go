@@ -8,6 +8,7 @@ type Call struct {
 	id    []byte // nil for a notification
 	batch *batch // nil where the answer stands alone
 	lane  string
+	read  bool
 }
 
 // batch gathers the answers to the requests of one frame.
@@ -21,7 +22,7 @@ type batch struct {
 // is room for one more request is asked before.
 type desk struct {
 	pending, pendingBytes int
-	running               int
+	running, reading      int
 	// lanes holds, for each lane with a request that is being made, those that wait for it.
 	lanes map[string][]*Call
 	// ready are requests whose turn it is, when there is room to run them.
@@ -39,8 +40,8 @@ func (d *desk) reserve(c *Call) {
 	d.pendingBytes += len(c.Params) + len(c.id)
 }
 
-// begin puts a reserved request in its lane, and returns what is to be made now.
-func (d *desk) begin(c *Call, most int) []*Call {
+// begin puts a reserved request in its lane.
+func (d *desk) begin(c *Call) {
 	if c.lane != "" {
 		if d.lanes == nil {
 			d.lanes = make(map[string][]*Call)
@@ -48,17 +49,19 @@ func (d *desk) begin(c *Call, most int) []*Call {
 		waiting, busy := d.lanes[c.lane]
 		if busy {
 			d.lanes[c.lane] = append(waiting, c)
-			return nil
+			return
 		}
 		d.lanes[c.lane] = nil
 	}
 	d.ready = append(d.ready, c)
-	return d.next(most)
 }
 
-// end takes a request off that was made, and returns what is to be made now.
-func (d *desk) end(c *Call, most int) []*Call {
+// end takes a request off that was made.
+func (d *desk) end(c *Call) {
 	d.running--
+	if c.read {
+		d.reading--
+	}
 	d.forget(c)
 	if c.lane != "" {
 		if waiting := d.lanes[c.lane]; len(waiting) > 0 {
@@ -68,12 +71,10 @@ func (d *desk) end(c *Call, most int) []*Call {
 			delete(d.lanes, c.lane)
 		}
 	}
-	next := d.next(most)
 	if d.pending == 0 {
 		// An idle connection keeps nothing of a busy time.
 		*d = desk{}
 	}
-	return next
 }
 
 // forget uncounts a reserved request.
@@ -82,13 +83,21 @@ func (d *desk) forget(c *Call) {
 	d.pendingBytes -= len(c.Params) + len(c.id)
 }
 
-func (d *desk) next(most int) []*Call {
-	n := min(most-d.running, len(d.ready))
-	if n <= 0 {
-		return nil
+// next returns what is to be made now. A read that has to wait for others is overtaken by what is none.
+func (d *desk) next(l Limits) (calls []*Call) {
+	waiting := d.ready[:0]
+	for _, c := range d.ready {
+		if d.running >= l.Running || c.read && d.reading >= l.Reading {
+			waiting = append(waiting, c)
+			continue
+		}
+		d.running++
+		if c.read {
+			d.reading++
+		}
+		calls = append(calls, c)
 	}
-	next := d.ready[:n:n]
-	d.ready = d.ready[n:]
-	d.running += n
-	return next
+	clear(d.ready[len(waiting):])
+	d.ready = waiting
+	return calls
 }

@@ -41,7 +41,8 @@ func (s *Session) Welcome(now time.Time, owner Owner, expires time.Time, result 
 		if route, ok := s.protocol.Route(owner.User, c.Method, c.Params); ok {
 			c.lane = route.Lane
 		}
-		step.Calls = append(step.Calls, s.desk.begin(c, s.protocol.Limits.Running)...)
+		s.desk.begin(c)
+		s.begin(&step)
 	}
 	return step
 }
@@ -70,7 +71,7 @@ func (s *Session) Finish(now time.Time, c *Call, o Outcome) (step Step) {
 	if s.state == closed {
 		return step
 	}
-	step.Calls = s.desk.end(c, s.protocol.Limits.Running)
+	s.desk.end(c)
 	if o.Err == nil && c.Method == methodRefresh {
 		s.extend(o.Result)
 	}
@@ -84,8 +85,9 @@ func (s *Session) Finish(now time.Time, c *Call, o Outcome) (step Step) {
 		s.answer(&step, c.batch, resultFrame(c.id, o.Result))
 	}
 	if s.state == leaving && s.desk.pending == 0 {
-		step = s.close(s.closing)
+		return s.close(s.closing)
 	}
+	s.begin(&step)
 	return step
 }
 

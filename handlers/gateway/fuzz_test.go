@@ -24,7 +24,7 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte, greeted bool) {
 		limits := gateway.Limits{
-			AnswerBytes: 1 << 20, Pending: 8, PendingBytes: 1 << 16, Running: 2, QueueFrames: 100, QueueBytes: 1 << 22, Malformed: 3,
+			AnswerBytes: 1 << 20, Pending: 8, PendingBytes: 1 << 16, Running: 2, Reading: 1, Backlog: 1 << 21, QueueFrames: 100, QueueBytes: 1 << 22, Malformed: 3,
 			Hello: time.Minute, Heartbeat: time.Minute, Resync: time.Minute, Leave: time.Minute,
 		}
 		s := gateway.NewSession(&gateway.Protocol{Limits: limits, Route: route}, start)

@@ -17,6 +17,11 @@ type Limits struct {
 	PendingBytes int
 	// Running is how many of them are worked on at a time; the others wait. Default 32.
 	Running int
+	// Reading is how many of those that run may be reads: the answer of each may be as long as AnswerBytes. Default 3, so that
+	// a client which only asks, and falls behind with Backlog, is not closed as slow for the answers.
+	Reading int
+	// Backlog is how many bytes may be queued when another request is begun; it waits while more are. Default 1 MiB.
+	Backlog int
 	// QueueFrames and QueueBytes are how far a client may fall behind before it is closed as slow. Default 4,096 frames,
 	// 4 MiB.
 	QueueFrames, QueueBytes int
@@ -40,6 +45,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Pending, 500)
 	def(&l.PendingBytes, 1<<20)
 	def(&l.Running, 32)
+	def(&l.Reading, 3)
+	def(&l.Backlog, 1<<20)
 	def(&l.QueueFrames, 4096)
 	def(&l.QueueBytes, 4<<20)
 	def(&l.Malformed, 20)

@@ -106,7 +106,7 @@ func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
 		}
 		return false
 	}
-	c := &Call{Method: r.method, Params: r.params, id: r.id, batch: b, lane: route.Lane}
+	c := &Call{Method: r.method, Params: r.params, id: r.id, batch: b, lane: route.Lane, read: route.Read}
 	if refusal := s.admit(c, route); refusal != nil {
 		s.refuse(step, c, refusal)
 		return true
@@ -118,7 +118,8 @@ func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
 	if s.state == greeting {
 		s.early = append(s.early, c)
 	} else {
-		step.Calls = append(step.Calls, s.desk.begin(c, s.protocol.Limits.Running)...)
+		s.desk.begin(c)
+		s.begin(step)
 	}
 	return true
 }
@@ -190,12 +191,14 @@ func (s *Session) answer(step *Step, b *batch, frame []byte) {
 	}
 	// A frame to the client has a limit too. What does not fit goes ahead in an array of its own; clients match by id.
 	if b.bytes > 0 && b.bytes+len(frame) > s.protocol.Limits.AnswerBytes {
-		s.send(step, Messages, b.flush())
+		s.flush(step, b)
 	}
 	b.answers = append(b.answers, frame)
 	b.bytes += len(frame) + 1
-	if b.left--; b.left == 0 {
-		s.send(step, Messages, b.flush())
+	s.gathered += len(frame) + 1
+	// So does what all batches that are not complete have gathered together.
+	if b.left--; b.left == 0 || s.gathered > s.protocol.Limits.AnswerBytes {
+		s.flush(step, b)
 	}
 }
 
@@ -203,8 +206,14 @@ func (s *Session) answer(step *Step, b *batch, frame []byte) {
 func (s *Session) answerNow(step *Step, b *batch, frame []byte) {
 	s.answer(step, b, frame)
 	if b != nil && len(b.answers) > 0 {
-		s.send(step, Messages, b.flush())
+		s.flush(step, b)
 	}
+}
+
+// flush sends what a batch has gathered.
+func (s *Session) flush(step *Step, b *batch) {
+	s.gathered -= b.bytes
+	s.send(step, Messages, b.flush())
 }
 
 // flush returns the answers so far as one array.

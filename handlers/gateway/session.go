@@ -31,6 +31,8 @@ type Session struct {
 
 	desk  desk
 	queue queue
+	// gathered is how many bytes of answers wait for others of their batches.
+	gathered int
 }
 
 // Protocol is what all sessions of a gateway have in common.
@@ -47,6 +49,8 @@ type Route struct {
 	Lane string
 	// Public requests are made before hello, too.
 	Public bool
+	// Read requests may have long answers, so only few are made at a time.
+	Read bool
 }
 
 // Owner is whose connection it is, known from hello on.
@@ -117,6 +121,19 @@ func (s *Session) Queued() int { return s.queue.size() }
 // Take moves frames that are to be written to dst: as many as stay within the given bytes, at least one where there is
 // one. Their bytes are shared and must not be changed.
 func (s *Session) Take(dst [][]byte, bytes int) [][]byte { return s.queue.take(dst, bytes) }
+
+// Next returns which calls are to be made now that frames were taken: while much is queued, none are begun.
+func (s *Session) Next() (step Step) {
+	s.begin(&step)
+	return step
+}
+
+// begin has those requests made whose turn it is. A client that does not read its answers gets no more of them.
+func (s *Session) begin(step *Step) {
+	if s.queue.size() <= s.protocol.Limits.Backlog {
+		step.Calls = append(step.Calls, s.desk.next(s.protocol.Limits)...)
+	}
+}
 
 // Deadline returns when Tick has something to do, should nothing happen before; zero for never.
 func (s *Session) Deadline() time.Time {
@@ -246,7 +263,7 @@ func (s *Session) close(code CloseCode) Step {
 
 func (s *Session) release() {
 	s.early, s.held, s.malformed, s.hello = nil, nil, nil, nil
-	s.desk = desk{}
+	s.desk, s.gathered = desk{}, 0
 }
 
 // send queues a frame, or ends a session that cannot keep up.

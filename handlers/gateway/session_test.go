@@ -25,7 +25,7 @@ import (
 //	push class=C              a push: the input
 //	resync · end code=N · tick [heard=DUR]
 //	at DUR                    moves the clock
-//	take [bytes=N]            the frames to write
+//	take [bytes=N]            the frames to write, and what may be done then
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata/session", func(t *testing.T, path string) {
 		t.Helper()
@@ -58,6 +58,9 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		for _, frame := range s.session.Take(nil, bytes) {
 			fmt.Fprintf(&b, "%s\n", short(string(frame)))
 		}
+		if step := s.session.Next(); len(step.Calls) > 0 {
+			b.WriteString(s.show(step))
+		}
 		return b.String()
 	default:
 		return s.show(s.step(t, d))
@@ -67,11 +70,14 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 func (s *scenario) open(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	limits := gateway.Limits{
-		AnswerBytes: 1000, Pending: 4, PendingBytes: 400, Running: 3, QueueFrames: 8, QueueBytes: 800, Malformed: 3,
+		AnswerBytes: 1000, Pending: 4, PendingBytes: 400, Running: 3, Backlog: 400, QueueFrames: 8, QueueBytes: 800, Malformed: 3,
 		Hello: 10 * time.Second, Heartbeat: 25 * time.Second, Resync: 30 * time.Second, Leave: 2 * time.Second,
 	}
 	d.MaybeScanArgs(t, "pending", &limits.Pending)
 	d.MaybeScanArgs(t, "running", &limits.Running)
+	limits.Reading = limits.Running
+	d.MaybeScanArgs(t, "reading", &limits.Reading)
+	d.MaybeScanArgs(t, "backlog", &limits.Backlog)
 	d.MaybeScanArgs(t, "frames", &limits.QueueFrames)
 	d.MaybeScanArgs(t, "answer", &limits.AnswerBytes)
 	s.now, s.calls, s.names = start, nil, make(map[*gateway.Call]int)
@@ -88,7 +94,7 @@ func route(user domain.UserID, method string, _ []byte) (gateway.Route, bool) {
 	case ordered:
 		return gateway.Route{Lane: lane}, true
 	default:
-		return gateway.Route{Public: method == "public"},
+		return gateway.Route{Public: method == "public", Read: method == "read"},
 			method == "public" || method == "read" || method == "session.refresh" || method == "sync"
 	}
 }
