@@ -37,6 +37,7 @@ type consumers struct {
 	manager *lease.Manager
 	router  *message.Router
 	runners map[string]*projections.Runner
+	sweeper *streams.Sweeper
 	// heads are the partitions' sequence counters as they were read last, for the lag that metrics show.
 	heads  atomic.Pointer[[]int64]
 	logger *slog.Logger
@@ -74,6 +75,9 @@ func chooseConsumers(all, only, except []string) ([]string, error) {
 // newConsumers wires the chosen consumers. It starts nothing.
 func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string) (*consumers, error) {
 	c := &consumers{stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner)}
+	c.sweeper = streams.NewSweeper(streams.SweeperConfig{
+		Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger, Registerer: s.registry,
+	})
 	var err error
 	if c.owner, err = push.New(push.Config{
 		Bus: s.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
@@ -193,28 +197,9 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 	}
 }
 
-const (
-	// requestsPause lies between two looks at a few of a partition's sub-hashes of requests.
-	requestsPause = 5 * time.Second
-	// requestsPasses is how many looks make up a whole pass: one an hour.
-	requestsPasses = int(time.Hour / requestsPause)
-)
-
 // sweepRequests forgets requests older than a day, a few sub-hashes at a time.
 func (c *consumers) sweepRequests(ctx context.Context, l lease.Lease) {
-	sweeper := streams.Sweeper{Client: c.stores.redis, Partitions: c.stores.identity.Partitions}
-	all := streams.Subhashes(c.stores.identity.Partitions)
-	step := max(1, all/requestsPasses)
-	from := 0
-	every(ctx, requestsPause, func(now time.Time) {
-		if _, err := sweeper.Sweep(ctx, l.Partition, now, from, min(from+step, all)); err != nil {
-			c.logger.Warn("requests could not be swept", slog.Int("partition", l.Partition), slog.Any("error", err))
-			return
-		}
-		if from += step; from >= all {
-			from = 0
-		}
-	})
+	_ = c.sweeper.Run(ctx, l.Partition) // it returns nil
 }
 
 // every calls do at each interval until the context ends.

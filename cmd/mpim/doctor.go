@@ -118,6 +118,7 @@ func (d *doctor) examine() {
 		return
 	}
 	d.examineLog(s)
+	d.examineRequests(s)
 	d.examineProjections(s, inSQL, d.examineWorkers(s))
 }
 
@@ -200,6 +201,17 @@ func (d *doctor) examineLog(s *stores) {
 		}
 	}
 	d.add("stream", found, "raise maxmemory", err)
+}
+
+// examineRequests tells when requests are forgotten so early that one which is sent again may be done twice.
+func (d *doctor) examineRequests(s *stores) {
+	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
+	defer cancel()
+	dropped, err := streams.DroppedEarly(ctx, s.redis, s.identity.Partitions)
+	if err == nil && dropped > 0 {
+		err = fmt.Errorf("%d requests were forgotten before a day had passed, because there were too many: one sent again so late would be done twice", dropped)
+	}
+	d.add("requests", "each is remembered for a day", "send less than about 26 million requests a day to one log", err)
 }
 
 // examineWorkers returns whether there are any.
