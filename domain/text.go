@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -56,8 +55,15 @@ func CheckURL(name, s string, limit int) error {
 	if err := CheckName(name, s, limit); err != nil || s == "" {
 		return err
 	}
-	address, err := url.Parse(s)
-	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
+	scheme, rest, _ := strings.Cut(s, "://")
+	web := strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host := rest[strings.LastIndexByte(rest[:end], '@')+1 : end]
+	// Browsers take a backslash for a slash, so what stands before one is not the host that it seems to be.
+	if !web || host == "" || host[0] == ':' || strings.ContainsAny(s, "\\ ") {
 		return Errorf(InvalidArgument, "%s is no http or https address", name)
 	}
 	return nil

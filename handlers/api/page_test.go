@@ -3,6 +3,8 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +21,7 @@ func TestHistoryStaysBelowTheLargestFrame(t *testing.T) {
 	large := strings.Repeat(`"`, conversation.DefaultLimits().TextBytes)
 	var id string
 	for i := range messages {
-		sent := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": fmt.Sprint(i), "body": text(large)})
+		sent := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": strconv.Itoa(i), "body": text(large)})
 		id = fmt.Sprint(sent["conversation"])
 	}
 	page := func(bound string, seq int) []map[string]any {
@@ -43,9 +45,9 @@ func TestHistoryStaysBelowTheLargestFrame(t *testing.T) {
 
 	next := messages + 1 // the head: the first event is no message
 	for found := page("before", 0); len(found) > 0; found = page("before", next+1) {
-		for i := len(found) - 1; i >= 0; i-- {
-			if seqOf(found[i]) != next {
-				t.Fatalf("going back, %d comes where %d is expected", seqOf(found[i]), next)
+		for _, m := range slices.Backward(found) {
+			if seqOf(m) != next {
+				t.Fatalf("going back, %d comes where %d is expected", seqOf(m), next)
 			}
 			next--
 		}

@@ -17,6 +17,7 @@ import (
 
 // A body that does not arrive is answered, and its connection closed, whoever sends it and wherever to.
 func TestASlowBodyIsCutOff(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, func(c *httpapi.Config) { c.BodyTimeout = 50 * time.Millisecond })
 	token := s.login(t, "alice")
 	server := httptest.NewServer(s.handler)
