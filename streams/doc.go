@@ -21,7 +21,9 @@
 // difference.
 //
 // The script's text begins with the server's run id. A server that restarted, or a replica that was promoted, does not
-// know the script, and its answer NOSCRIPT is the moment to look again.
+// know the script, and its answer NOSCRIPT is the moment to look again. Redis forgets an appender's name an hour after its
+// last batch, by its own clock: where it does so early, and the server is still the one that gave the last answer, and the
+// batch was written to a connection only once, the appender takes a new name. Otherwise the partition stays closed.
 //
 // Lua costs more than what it calls: each number that is formatted, each small table, each string. So the usual command (a
 // request, a guard on the version, one event) has a short form, and the write that remembers a request is what asks for

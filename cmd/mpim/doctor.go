@@ -142,7 +142,7 @@ func (d *doctor) examineRedis(s *stores) bool {
 	d.add("safety", fmt.Sprintf("Redis %s, appendonly yes, appendfsync %s, %s: enough for durability %s",
 		settings.Version, settings.AppendFsync, settings.MaxMemoryPolicy, d.settings.Durability), "change redis.conf as it says", err)
 	d.examineMemory(ctx, s)
-	skew, err := clockSkew(ctx, s)
+	skew, err := streams.ClockSkew(ctx, s.redis)
 	if err == nil && skew.Abs() > time.Second {
 		err = fmt.Errorf("the clocks of this machine and of Redis differ by %s", skew.Round(time.Millisecond))
 	}
@@ -160,13 +160,6 @@ func (d *doctor) examineMemory(ctx context.Context, s *stores) {
 		found = fmt.Sprintf("%s of %s used", bytesOf(used), bytesOf(limit))
 	}
 	d.add("memory", found, "raise maxmemory: CONFIG SET maxmemory takes effect at once", err)
-}
-
-// clockSkew is how far the clock of Redis is ahead.
-func clockSkew(ctx context.Context, s *stores) (time.Duration, error) {
-	before := time.Now()
-	at, err := s.redis.Time(ctx).Result()
-	return at.Sub(before.Add(time.Since(before) / 2)), err
 }
 
 func (d *doctor) examineDatabase(s *stores) bool {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -31,5 +33,32 @@ func TestDoctorTellsOfRequestsForgottenEarly(t *testing.T) {
 	}
 	if found := d.findings[1]; found.OK || !strings.HasPrefix(found.Found, "23 requests were forgotten before a day had passed") || found.Do == "" {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// Nobody starts with a clock that makes requests old before their time, not even on a laptop.
+func TestCheckSafetyComparesClocks(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	s := &stores{redis: client, server: streams.EmbeddedServer{}, logger: slog.New(slog.DiscardHandler)}
+	for _, unsafe := range []bool{false, true} {
+		server.SetTime(time.Now())
+		if err := s.checkSafety(t.Context(), streams.Appended, unsafe); err != nil {
+			t.Errorf("unsafe %v: %v", unsafe, err)
+		}
+		server.SetTime(time.Now().Add(3 * time.Hour))
+		if err := s.checkSafety(t.Context(), streams.Appended, unsafe); err == nil || !strings.Contains(err.Error(), "behind that of redis") {
+			t.Errorf("unsafe %v: three hours behind gives %v", unsafe, err)
+		}
+	}
+	server.SetTime(time.Now())
+	// The embedded store does not sync each append.
+	if err := s.checkSafety(t.Context(), streams.Fsynced, false); err == nil {
+		t.Error("a store that is not safe is accepted")
+	}
+	if err := s.checkSafety(t.Context(), streams.Fsynced, true); err != nil {
+		t.Errorf("allowed, it is refused: %v", err)
 	}
 }

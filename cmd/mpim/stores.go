@@ -72,7 +72,7 @@ func newRegistry() *prometheus.Registry {
 // Close closes all connections.
 func (s *stores) Close() error { return errors.Join(s.db.Close(), s.redis.Close()) }
 
-// checkSafety refuses a Redis that cannot keep what the durability promises.
+// checkSafety refuses a Redis that cannot keep what the durability promises, and a clock too far from that of Redis.
 func (s *stores) checkSafety(ctx context.Context, d streams.Durability, allowUnsafe bool) error {
 	settings, err := s.server.Settings(ctx)
 	if err == nil {
@@ -80,9 +80,12 @@ func (s *stores) checkSafety(ctx context.Context, d streams.Durability, allowUns
 	}
 	if err != nil && allowUnsafe {
 		s.logger.Warn("redis is not safe for the log", slog.Any("error", err))
-		return nil
+		err = nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return streams.CheckClock(ctx, s.redis, s.logger)
 }
 
 // openLog finds the log that Redis and SQL agree on. A process that cannot reach SQL goes by Redis alone.
