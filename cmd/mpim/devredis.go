@@ -79,7 +79,7 @@ func startRedis(ctx context.Context, directory string) (devRedis, string, error)
 
 // lockDirectory keeps a second process from the directory: two servers would write the same append-only file.
 func lockDirectory(directory string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(directory, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Clean(filepath.Join(directory, "lock")), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
