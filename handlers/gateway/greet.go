@@ -88,6 +88,7 @@ func (g *Gateway) connect(ctx context.Context, c *conn, who auth.Principal, hell
 	if err := g.config.Ledger.Connect(ctx, entry); err != nil {
 		return entry, err
 	}
+	g.leases.note(partition)
 	at, absent, err := g.config.Bus.Connected(ctx, partition, entry)
 	if err != nil {
 		g.withdraw(c, entry)

@@ -75,6 +75,8 @@ type Bus interface {
 	// Renew renews the gateway's leases in partitions, and returns those where its lease had ended, so that its
 	// connections there are taken for dead.
 	Renew(ctx context.Context, gateway string, partitions []int) (gone []int, err error)
+	// Withdraw gives back the gateway's leases in partitions where it has no connections any more.
+	Withdraw(ctx context.Context, gateway string, partitions []int) error
 	// Publish sends messages to the channels of gateways.
 	Publish(ctx context.Context, messages []schema.Outgoing) (failed []schema.Outgoing, err error)
 }
@@ -92,6 +94,12 @@ type Channels interface {
 	// Listen subscribes to channels, calls ready, and then hear with each message, in order, until the context ends (nil) or
 	// the subscription breaks (an error). A subscription that was restored behind the scenes has to count as broken.
 	Listen(ctx context.Context, channels []string, ready func(), hear func(channel string, payload []byte)) error
+}
+
+// Seen is told how far the log has been seen, so that a log that has lost its end is noticed before it is appended to.
+type Seen interface {
+	// Saw says that the partition was seen at a partition sequence. It must not block.
+	Saw(partition int, seq int64)
 }
 
 // Holder says who pushes the events of a partition.

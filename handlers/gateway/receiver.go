@@ -17,8 +17,11 @@ func (g *Gateway) listen(ctx context.Context) error {
 		err := g.config.Channels.Listen(ctx, []string{channel}, func() {
 			pause = minPause
 			g.metrics.subscribed.Inc()
-			g.resync.all()
+			// Those who are welcomed from now on have missed nothing. The others are told when it is known who of them was
+			// taken for dead.
+			g.resync.note()
 			g.ready.Store(true)
+			g.renewNow()
 		}, func(_ string, message []byte) { g.hear(message) })
 		g.ready.Store(false)
 		g.tracker.broken()
@@ -62,6 +65,7 @@ func (g *Gateway) hear(message []byte) {
 			g.deliver(push.Items)
 			return
 		}
+		g.saw(push.Partition, push.Seq)
 		deliver, missed := g.tracker.envelope(push)
 		if missed {
 			g.missed(push.Partition)
@@ -70,10 +74,20 @@ func (g *Gateway) hear(message []byte) {
 			g.deliver(push.Items)
 		}
 	case *schema.Heartbeat:
+		for _, lease := range push.Leases {
+			g.saw(lease.Partition, lease.Seq)
+		}
 		owed := g.tracker.heartbeat(push, time.Now(), func() { g.missed(-1) })
 		for _, c := range owed {
 			c.do((*Session).Resync)
 		}
+	}
+}
+
+// saw tells how far the log has been seen.
+func (g *Gateway) saw(partition int, seq int64) {
+	if g.config.Seen != nil {
+		g.config.Seen.Saw(partition, seq)
 	}
 }
 

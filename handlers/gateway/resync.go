@@ -23,7 +23,15 @@ func newResyncer(h *hub, spread time.Duration, count func(int)) *resyncer {
 
 // all has every connection told that something was lost before now.
 func (r *resyncer) all() {
-	r.losses.Add(1)
+	r.note()
+	r.begin()
+}
+
+// note notes a loss: who is welcomed from now on has missed nothing by it.
+func (r *resyncer) note() { r.losses.Add(1) }
+
+// begin begins a round.
+func (r *resyncer) begin() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -73,10 +81,11 @@ func spread(ctx context.Context, conns []*conn, over time.Duration, do func(*con
 	return true
 }
 
-// resync tells the connection to sync, unless it was told or welcomed after that many losses.
+// resync tells the connection to sync, unless it was told or welcomed after that many losses, or is being made known
+// again: then it is told when it is.
 func (c *conn) resync(losses int64) (told bool) {
 	c.do(func(s *Session, now time.Time) (step Step) {
-		if c.losses >= losses {
+		if c.losses >= losses || c.gateway.revivals.has(c) {
 			return step
 		}
 		c.losses = losses

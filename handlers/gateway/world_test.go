@@ -39,7 +39,9 @@ type world struct {
 	mute       bool // no heartbeats
 	absent     bool
 	gone       []int
+	withdrawn  []int
 	extended   int
+	renewals   int
 	folded     []schema.StreamID
 	numbers    map[int]uint64
 	heads      map[int]int64
@@ -147,9 +149,17 @@ func (w *world) Disconnected(context.Context, int, schema.Disconnected) error { 
 func (w *world) Renew(context.Context, string, []int) ([]int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.renewals++
 	gone := w.gone
 	w.gone = nil
 	return gone, nil
+}
+
+func (w *world) Withdraw(_ context.Context, _ string, partitions []int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.withdrawn = append(w.withdrawn, partitions...)
+	return nil
 }
 
 func (w *world) Publish(_ context.Context, messages []schema.Outgoing) ([]schema.Outgoing, error) {
