@@ -49,7 +49,7 @@ func TestWhoDoesNotReadGetsNoMoreAnswers(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		// One answer is being written, three may be queued before the backlog is seen, and three were being made.
-	if n := made.Load(); n > 7 {
+		if n := made.Load(); n > 7 {
 			t.Errorf("%d MB are held for a client that does not read", n)
 		}
 		for i := range asked {

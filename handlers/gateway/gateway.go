@@ -57,8 +57,6 @@ type Config struct {
 	Channels Channels
 	Holders  Holders
 	Standing Standing
-	// Seen is told how far pushes show the log to be; nil for nobody.
-	Seen Seen
 
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -100,9 +98,6 @@ type Gateway struct {
 	holders    *sharedHolders
 	resync     *resyncer
 	departures *departures
-	revivals   *revivals
-	leases     *leases
-	back       chan struct{} // takes one when pushes are heard again
 	watchers   *watchers
 	doubts     *doubts
 	accept     *websocket.AcceptOptions
@@ -120,7 +115,6 @@ func New(config Config) (*Gateway, error) {
 	g := &Gateway{
 		config: config, logger: config.Logger, hub: newHub(), tracker: newTracker(),
 		holders: newSharedHolders(config.Holders), watchers: newWatchers(), doubts: newDoubts(),
-		revivals: newRevivals(), leases: newLeases(), back: make(chan struct{}, 1),
 	}
 	g.metrics = newMetrics(config.Registerer, g.queued)
 	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
@@ -143,8 +137,8 @@ func New(config Config) (*Gateway, error) {
 const compressFrom = 2 << 10
 
 // Run does what the sockets have in common: it hears pushes, renews leases, and records who left. It returns when the
-// context ends, what was to be recorded is, and the leases are given back, which takes at most a few seconds. The sockets
-// stay as they are: Drain closes them and belongs before the end.
+// context ends and what was to be recorded is, which takes at most a few seconds. The sockets stay as they are: Drain closes
+// them and belongs before the end.
 func (g *Gateway) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
@@ -152,9 +146,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	} {
 		tasks.Go(func() error { return run(ctx) })
 	}
-	err := tasks.Wait()
-	g.returnLeases(detached)
-	return err
+	return tasks.Wait()
 }
 
 // Ready says whether pushes are being heard.
@@ -173,24 +165,12 @@ func (g *Gateway) queued() (bytes int) {
 
 // ServeHTTP opens a socket. It returns at once; the socket lives on.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.draining.Load() || g.Connections() >= g.config.Connections {
-		w.Header().Set("Retry-After", "1")
-		refuseHTTP(w, http.StatusServiceUnavailable, domain.Unavailable, "no more connections here: try another gateway")
-		return
-	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		w.Header().Set("Upgrade", "websocket")
-		refuseHTTP(w, http.StatusUpgradeRequired, domain.InvalidArgument, "open a WebSocket here")
-		return
-	}
-	h := &hijacker{ResponseWriter: w}
-	socket, err := websocket.Accept(h, r, g.accept)
-	if err != nil {
-		g.logger.Debug("socket refused", slog.Any("error", err))
+	socket, link, ok := g.upgrade(w, r)
+	if !ok {
 		return
 	}
 	socket.SetReadLimit(g.config.Limits.FrameBytes)
-	c := &conn{gateway: g, socket: socket, link: h.link, remote: remoteHost(r), bearer: bearer(r)}
+	c := &conn{gateway: g, socket: socket, link: link, remote: remoteHost(r), bearer: bearer(r)}
 	c.session.init(&g.protocol, time.Now())
 	g.metrics.open.Add(1)
 	c.number = g.hub.add(c)
@@ -203,18 +183,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	// The handler returns, so that net/http lets go of the request and of a stack that parsing it has grown.
 	c.spawn(c.read)
-}
-
-func refuseHTTP(w http.ResponseWriter, status int, code domain.Code, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	b := append([]byte(`{"type":"about:blank","title":`), ' ')
-	b = appendString(b, http.StatusText(status))
-	b = append(b, `,"code":`...)
-	b = appendString(b, string(code))
-	b = append(b, `,"detail":`...)
-	b = appendString(b, detail)
-	_, _ = w.Write(append(b, '}'))
 }
 
 func remoteHost(r *http.Request) string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -75,9 +76,12 @@ func asRPC(err error, requestID string) *rpcError {
 	}
 	return &rpcError{
 		number: numbers[e.Code], code: e.Code, message: e.Message,
-		retryAfter: e.RetryAfter.Milliseconds(),
+		retryAfter: retryAfter(e.RetryAfter),
 	}
 }
+
+// retryAfter returns whole milliseconds, rounded up so that nobody comes too early.
+func retryAfter(d time.Duration) int64 { return (d + time.Millisecond - 1).Milliseconds() }
 
 // parseFrame takes a frame apart. It keeps parts of the frame, and returns an error where it is no JSON, or a batch of none
 // or of more than most requests.

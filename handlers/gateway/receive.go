@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -92,9 +91,7 @@ func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
 		s.greet(step, r, b)
 		return true
 	case r.method == methodPing:
-		if r.id != nil {
-			s.answer(step, b, resultFrame(r.id, pong(now)))
-		}
+		s.ping(step, now, r, b)
 		return true
 	}
 	route, ok := s.protocol.Route(s.owner.User, r.method, r.params)
@@ -148,14 +145,15 @@ func (s *Session) greet(step *Step, r *request, b *batch) {
 			Connection domain.ConnectionID `json:"connection"`
 		} `json:"resume"`
 	}
+	err := decode(r.params, &p, "hello takes token, client and resume {connection}")
 	var refusal error
 	switch {
 	case r.id == nil:
 		refusal = domain.Errorf(domain.InvalidArgument, "hello has an id: its answer is waited for")
 	case s.state != awaiting:
 		refusal = domain.Errorf(domain.FailedPrecondition, "this connection has said hello already")
-	case len(r.params) > 0 && json.Unmarshal(r.params, &p) != nil:
-		refusal = domain.Errorf(domain.InvalidArgument, "hello takes token, client and resume {connection}")
+	case err != nil:
+		refusal = err
 	case len(p.Client) > maxClient || len(p.Resume.Connection) > domain.MaxIDBytes:
 		refusal = domain.Errorf(domain.InvalidArgument, "client has at most %d bytes, a connection %d", maxClient, domain.MaxIDBytes)
 	}
@@ -171,6 +169,16 @@ func (s *Session) greet(step *Step, r *request, b *batch) {
 
 // maxClient bounds the name that a client gives itself, because it is stored with each connection.
 const maxClient = 128
+
+func (s *Session) ping(step *Step, now time.Time, r *request, b *batch) {
+	switch err := decode(r.params, new(struct{}), "ping takes nothing"); {
+	case r.id == nil:
+	case err != nil:
+		s.answer(step, b, errorFrame(r.id, asRPC(err, "")))
+	default:
+		s.answer(step, b, resultFrame(r.id, pong(now)))
+	}
+}
 
 func pong(now time.Time) []byte {
 	return []byte(`{"server_time":"` + now.UTC().Format(schema.TimeFormat) + `"}`)
