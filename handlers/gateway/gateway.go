@@ -57,6 +57,8 @@ type Config struct {
 	Channels Channels
 	Holders  Holders
 	Standing Standing
+	// Seen is told how far pushes show the log to be; nil for nobody.
+	Seen Seen
 
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -98,6 +100,9 @@ type Gateway struct {
 	holders    *sharedHolders
 	resync     *resyncer
 	departures *departures
+	revivals   *revivals
+	leases     *leases
+	back       chan struct{} // takes one when pushes are heard again
 	watchers   *watchers
 	doubts     *doubts
 	accept     *websocket.AcceptOptions
@@ -115,6 +120,7 @@ func New(config Config) (*Gateway, error) {
 	g := &Gateway{
 		config: config, logger: config.Logger, hub: newHub(), tracker: newTracker(),
 		holders: newSharedHolders(config.Holders), watchers: newWatchers(), doubts: newDoubts(),
+		revivals: newRevivals(), leases: newLeases(), back: make(chan struct{}, 1),
 	}
 	g.metrics = newMetrics(config.Registerer, g.queued)
 	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
@@ -137,8 +143,8 @@ func New(config Config) (*Gateway, error) {
 const compressFrom = 2 << 10
 
 // Run does what the sockets have in common: it hears pushes, renews leases, and records who left. It returns when the
-// context ends and what was to be recorded is, which takes at most a few seconds. The sockets stay as they are: Drain closes
-// them and belongs before the end.
+// context ends, what was to be recorded is, and the leases are given back, which takes at most a few seconds. The sockets
+// stay as they are: Drain closes them and belongs before the end.
 func (g *Gateway) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
@@ -146,7 +152,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	} {
 		tasks.Go(func() error { return run(ctx) })
 	}
-	return tasks.Wait()
+	err := tasks.Wait()
+	g.returnLeases(detached)
+	return err
 }
 
 // Ready says whether pushes are being heard.
