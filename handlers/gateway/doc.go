@@ -25,6 +25,12 @@
 // A queue is bounded in bytes and frames, and has a lane for each class of frame. Typing and presence are left out first;
 // a client that cannot keep up with what remains is closed with 4001 and catches up with sync.
 //
+// What a client asks for is begun only while little is queued for it, and few reads at a time: who does not read its answers
+// waits for them with its own requests, and not with the memory of the process.
+//
+// Nothing is pushed of a user before presence.get listed it for the watcher. An event that ends a membership holds the
+// pushes that it may concern until presence.get was asked again; one that was lost is made good within [Config.Recheck].
+//
 // Compression costs more than it saves on single events and would be spent once a socket, so only long frames are
 // compressed.
 //
