@@ -150,6 +150,9 @@ func (c *consumers) watchHeads(ctx context.Context) error {
 	every(ctx, time.Second, func(time.Time) {
 		if heads, err := c.stores.reader().Heads(ctx); err == nil {
 			c.heads.Store(&heads)
+			for partition, head := range heads {
+				c.log.Saw(partition, head)
+			}
 		}
 	})
 	return nil

@@ -63,6 +63,7 @@ func (c *devCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	s.sawHistory(i.ctx, log)
 	worker, err := newConsumers(s, log, processID("dev-worker"), "http://"+admin.Addr().String(), s.consumerNames())
 	if err != nil {
 		return err

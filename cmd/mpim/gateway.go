@@ -68,6 +68,7 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	s.sawHistory(i.ctx, log)
 	g, err := newGatewayParts(s, log, i.settings, processID(c.ID), c.AllowedOrigins)
 	if err != nil {
 		return err
@@ -129,6 +130,7 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 		Channels:       s.bus,
 		Holders:        pushHolders{s},
 		Standing:       standing{s, members.NewQueries(s.redis)},
+		Seen:           log,
 		Logger:         s.logger,
 		Registerer:     s.registry,
 	})

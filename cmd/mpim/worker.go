@@ -51,6 +51,7 @@ func (c *workerCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	s.sawHistory(i.ctx, log)
 	url := "http://" + admin.Addr().String()
 	worker, err := newConsumers(s, log, processID(c.ID), url, chosen)
 	if err != nil {

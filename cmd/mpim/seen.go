@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"mpim/projections/checkpoint"
+	"mpim/projections/history"
+	"mpim/streams"
+)
+
+// seenTimeout bounds how long a start waits for SQL to say how far history is.
+const seenTimeout = 2 * time.Second
+
+// sawHistory tells the log how far history has seen it, so that a Redis that came back with less is not appended to. A
+// process that cannot reach SQL starts without.
+func (s *stores) sawHistory(ctx context.Context, log *streams.Log) {
+	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
+	defer cancel()
+	partitions := make([]int, s.identity.Partitions)
+	for p := range partitions {
+		partitions[p] = p
+	}
+	err := s.agree(ctx)
+	var seen []int64
+	if err == nil {
+		seen, err = checkpoint.SQLSource{DB: s.db}.Positions(ctx, history.Name, partitions)
+	}
+	if err != nil {
+		s.logger.Warn("how far history has seen the log is not known", slog.Any("error", err))
+		return
+	}
+	for p, seq := range seen {
+		log.Saw(p, seq)
+	}
+}
