@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" //nolint:gosec // the name Redis gives to scripts
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"sync"
 
@@ -42,8 +43,18 @@ func (s *runScript) prepare(ctx context.Context, client redis.Scripter) (before,
 	before = s.runID
 	s.runID, s.sha = runID, hex.EncodeToString(sum[:])
 	s.mu.Unlock()
-	return before, runID, client.ScriptLoad(ctx, text).Err()
+	if err := client.ScriptLoad(ctx, text).Err(); err != nil {
+		return before, runID, err
+	}
+	// A server that restarted in between has the script of its life before, and would not be missed.
+	now, err = s.server.RunID(ctx)
+	if err == nil && now != runID {
+		err = errRestarted
+	}
+	return before, now, err
 }
+
+var errRestarted = errors.New("redis restarted while the append script was loaded")
 
 // sameServer says whether the server is still in the life that the script was loaded in.
 func (s *runScript) sameServer(ctx context.Context) (bool, error) {

@@ -55,8 +55,8 @@ type Settings struct {
 // Check returns an error that says what to set, where the settings cannot keep what the durability promises.
 func (s Settings) Check(d Durability) error {
 	var problems []string
-	if major, minor := versionOf(s.Version); major < 6 || major == 6 && minor < 2 {
-		problems = append(problems, fmt.Sprintf("version %s is too old: install 6.2 or later", s.Version))
+	if majorOf(s.Version) < 7 {
+		problems = append(problems, fmt.Sprintf("version %s is too old: install 7.0 or later", s.Version))
 	}
 	if s.AppendOnly != "yes" {
 		problems = append(problems, "it keeps no append-only file: CONFIG SET appendonly yes")
@@ -77,14 +77,13 @@ func (s Settings) Check(d Durability) error {
 		". Put the same into redis.conf, or start with --allow-unsafe-redis on a laptop")
 }
 
-func versionOf(version string) (major, minor int) {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return 0, 0
+func majorOf(version string) int {
+	text, _, _ := strings.Cut(version, ".")
+	major, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
 	}
-	major, _ = strconv.Atoi(parts[0])
-	minor, _ = strconv.Atoi(parts[1])
-	return major, minor
+	return major
 }
 
 // RedisServer asks a real server.

@@ -18,10 +18,10 @@ func TestSettingsCheck(t *testing.T) {
 	}{
 		"safe":              {func(*streams.Settings) {}, streams.Appended, ""},
 		"synced always":     {func(s *streams.Settings) { s.AppendFsync = "always" }, streams.Fsynced, ""},
-		"oldest":            {func(s *streams.Settings) { s.Version = "6.2.0" }, streams.Appended, ""},
+		"oldest":            {func(s *streams.Settings) { s.Version = "7.0.0" }, streams.Appended, ""},
 		"newest":            {func(s *streams.Settings) { s.Version = "8.2.1" }, streams.Appended, ""},
-		"too old":           {func(s *streams.Settings) { s.Version = "6.0.16" }, streams.Appended, "install 6.2 or later"},
-		"no version":        {func(s *streams.Settings) { s.Version = "unstable" }, streams.Appended, "install 6.2 or later"},
+		"too old":           {func(s *streams.Settings) { s.Version = "6.2.14" }, streams.Appended, "install 7.0 or later"},
+		"no version":        {func(s *streams.Settings) { s.Version = "unstable" }, streams.Appended, "install 7.0 or later"},
 		"no file":           {func(s *streams.Settings) { s.AppendOnly = "no" }, streams.Appended, "CONFIG SET appendonly yes"},
 		"never synced":      {func(s *streams.Settings) { s.AppendFsync = "no" }, streams.Appended, "CONFIG SET appendfsync everysec"},
 		"evicting":          {func(s *streams.Settings) { s.MaxMemoryPolicy = "allkeys-lru" }, streams.Appended, "CONFIG SET maxmemory-policy noeviction"},
