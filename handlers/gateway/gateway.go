@@ -153,7 +153,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		tasks.Go(func() error { return run(ctx) })
 	}
 	err := tasks.Wait()
-	g.returnLeases(detached)
+	g.returnLeases(context.WithoutCancel(ctx))
 	return err
 }
 
