@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mpim/projections/builds"
 	"mpim/projections/checkpoint"
 	"mpim/projections/history"
 	"mpim/streams"
@@ -22,11 +23,7 @@ func (s *stores) sawHistory(ctx context.Context, log *streams.Log) {
 	for p := range partitions {
 		partitions[p] = p
 	}
-	err := s.agree(ctx)
-	var seen []int64
-	if err == nil {
-		seen, err = checkpoint.SQLSource{DB: s.db}.Positions(ctx, history.Name, partitions)
-	}
+	seen, err := s.historySeen(ctx, partitions)
 	if err != nil {
 		s.logger.Warn("how far history has seen the log is not known", slog.Any("error", err))
 		return
@@ -34,4 +31,16 @@ func (s *stores) sawHistory(ctx context.Context, log *streams.Log) {
 	for p, seq := range seen {
 		log.Saw(p, seq)
 	}
+}
+
+// historySeen returns the positions of history's live build, none before its first worker has run.
+func (s *stores) historySeen(ctx context.Context, partitions []int) ([]int64, error) {
+	if err := s.agree(ctx); err != nil {
+		return nil, err
+	}
+	known, err := builds.List(ctx, s.db, history.Name)
+	if err != nil || len(known) == 0 {
+		return nil, err
+	}
+	return checkpoint.SQLSource{DB: s.db}.Positions(ctx, history.Name, partitions)
 }
