@@ -35,6 +35,9 @@ type Config struct {
 	// MaxQueue bounds the commands that wait in each partition; beyond it Append answers unavailable. The default is
 	// 4,096.
 	MaxQueue int
+	// Look is how often the log notes how far the partitions are, so that a server that comes back with less is not
+	// appended to by a process that has appended little itself. The default is a second.
+	Look time.Duration
 	// FullAt is the part of maxmemory above which Append answers unavailable. The default is 0.85.
 	FullAt float64
 	// Logger receives what an operator should know. The default discards it.
@@ -58,6 +61,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxQueue == 0 {
 		c.MaxQueue = 4096
+	}
+	if c.Look == 0 {
+		c.Look = time.Second
 	}
 	if c.FullAt == 0 {
 		c.FullAt = 0.85
@@ -113,6 +119,7 @@ func (l *Log) Run(ctx context.Context) error {
 		group.Go(func() error { return a.run(groupCtx) })
 	}
 	group.Go(func() error { return l.watchMemory(groupCtx) })
+	group.Go(func() error { return l.watchHeads(groupCtx) })
 	return group.Wait()
 }
 
@@ -148,6 +155,10 @@ func (l *Log) Saw(partition int, seq int64) {
 		l.appenders[partition].sawSeq(seq)
 	}
 }
+
+// Seen returns the highest sequence of a partition that this process knows of, 0 where it knows of none. It is at most
+// Config.Look behind.
+func (l *Log) Seen(partition int) int64 { return l.appenders[partition].seen.Load() }
 
 // Load returns the named fields of an aggregate's decision state, all of them for nil.
 func (l *Log) Load(ctx context.Context, a domain.Aggregate, fields []string) (domain.Fields, error) {
@@ -220,6 +231,24 @@ func (l *Log) Head(ctx context.Context, partition int) (int64, error) {
 // Heads returns the last sequence of every partition, by its number.
 func (l *Log) Heads(ctx context.Context) ([]int64, error) {
 	return Reader{Client: l.config.Client, Partitions: l.config.Identity.Partitions}.Heads(ctx)
+}
+
+// watchHeads sees how far the partitions are.
+func (l *Log) watchHeads(ctx context.Context) error {
+	ticker := time.NewTicker(l.config.Look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if heads, err := l.Heads(ctx); err == nil {
+			for partition, head := range heads {
+				l.Saw(partition, head)
+			}
+		}
+	}
 }
 
 // watchMemory refuses appends while the server is nearly full, so that reads, leases and the archiver go on.

@@ -83,7 +83,13 @@ func (r *restorable) lose(t *testing.T) {
 // another runs one more log on what a log works on, as another process would.
 func another(t *testing.T, server *streamstest.RedisServer, first *streams.Log, logger *slog.Logger) *streams.Log {
 	t.Helper()
-	log, err := streams.New(streams.Config{Client: server.Client(), Identity: first.Identity(), Logger: logger})
+	return runLog(t, streams.Config{Client: server.Client(), Identity: first.Identity(), Logger: logger, Look: time.Hour})
+}
+
+// runLog runs a log until the test ends.
+func runLog(t *testing.T, config streams.Config) *streams.Log {
+	t.Helper()
+	log, err := streams.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +131,7 @@ func TestLostTailIsRefusedByWhoSawIt(t *testing.T) {
 	t.Parallel()
 	server := startRestorable(t)
 	told := &lines{}
-	a := createLog(t, server.Client(), streams.Config{})
+	a := createLog(t, server.Client(), streams.Config{Look: time.Hour})
 	b := another(t, server.RedisServer, a, told.logger())
 	c := another(t, server.RedisServer, a, nil)
 	group := a.Identity().Placement().Group("u", "1").Aggregate()
@@ -152,12 +158,31 @@ func TestLostTailIsRefusedByWhoSawIt(t *testing.T) {
 	}
 }
 
+// A process that has appended nothing sees by itself how far the log is.
+func TestLostTailIsRefusedByWhoLooked(t *testing.T) {
+	t.Parallel()
+	server := startRestorable(t)
+	a := createLog(t, server.Client(), streams.Config{Look: time.Hour})
+	idle := runLog(t, streams.Config{Client: server.Client(), Identity: a.Identity(), Look: 5 * time.Millisecond})
+	group := a.Identity().Placement().Group("u", "1").Aggregate()
+	mustAppend(t, a, group)
+	server.keep(t)
+	last := mustAppend(t, a, group)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for idle.Seen(last.Position.Partition) < last.Position.Seq {
+		<-tick.C
+	}
+	server.lose(t)
+	wantFork(t, idle, group, "FORKED at 1")
+}
+
 // A server that has lost an appender's only batches says that it knows none of them, as after its clock stepped forward.
 // That others have appended as much since must not hide it.
 func TestLostAppenderIsNoClockStep(t *testing.T) {
 	t.Parallel()
 	server := startRestorable(t)
-	a := createLog(t, server.Client(), streams.Config{})
+	a := createLog(t, server.Client(), streams.Config{Look: time.Hour})
 	b := another(t, server.RedisServer, a, nil)
 	group := a.Identity().Placement().Group("u", "1").Aggregate()
 	server.keep(t)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -38,10 +37,8 @@ type consumers struct {
 	router  *message.Router
 	runners map[string]*projections.Runner
 	sweeper *streams.Sweeper
-	// heads are the partitions' sequence counters as they were read last, for the lag that metrics show.
-	heads  atomic.Pointer[[]int64]
-	logger *slog.Logger
-	names  []string
+	logger  *slog.Logger
+	names   []string
 }
 
 // consumerNames returns what a worker can run, push first.
@@ -136,26 +133,10 @@ func (c *consumers) subscribe(id string) error {
 	return nil
 }
 
-// head returns the sequence counter of a partition as it was read last.
+// head returns how far a partition is, for the lag that metrics show.
 func (c *consumers) head(partition int) (int64, bool) {
-	heads := c.heads.Load()
-	if heads == nil || partition >= len(*heads) {
-		return 0, false
-	}
-	return (*heads)[partition], true
-}
-
-// watchHeads reads the counters every second.
-func (c *consumers) watchHeads(ctx context.Context) error {
-	every(ctx, time.Second, func(time.Time) {
-		if heads, err := c.stores.reader().Heads(ctx); err == nil {
-			c.heads.Store(&heads)
-			for partition, head := range heads {
-				c.log.Saw(partition, head)
-			}
-		}
-	})
-	return nil
+	head := c.log.Seen(partition)
+	return head, head > 0
 }
 
 // linger is how long a consumer gathers what comes close behind other events: each delivering read is a write to the
@@ -203,20 +184,6 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 // sweepRequests forgets requests older than a day, a few sub-hashes at a time.
 func (c *consumers) sweepRequests(ctx context.Context, l lease.Lease) {
 	_ = c.sweeper.Run(ctx, l.Partition) // it returns nil
-}
-
-// every calls do at each interval until the context ends.
-func every(ctx context.Context, interval time.Duration, do func(now time.Time)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			do(now)
-		}
-	}
 }
 
 // runRouter runs the router until the context ends; the leases are given back before.

@@ -68,7 +68,7 @@ func (c *workerCommand) Run(i *invocation) error {
 func (c *consumers) stages(drain time.Duration) []stage {
 	return []stage{
 		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run}},
-		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter, c.watchHeads}},
+		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
 	}
 }
