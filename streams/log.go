@@ -103,16 +103,14 @@ func New(config Config) (*Log, error) {
 // Run appends until the context ends, then flushes what was accepted and returns nil. It may be called once; what is
 // appended before waits for it.
 func (l *Log) Run(ctx context.Context) error {
-	if _, _, err := l.script.prepare(ctx, l.config.Client); err != nil {
+	if err := l.begin(ctx); err != nil {
 		for _, a := range l.appenders {
 			a.refuse()
 		}
-		if ctx.Err() == nil {
-			err = fmt.Errorf("load the append script: %w", err)
-		} else {
-			err = nil
+		if ctx.Err() != nil {
+			return nil
 		}
-		return err
+		return fmt.Errorf("load the append script: %w", err)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, a := range l.appenders {
@@ -121,6 +119,20 @@ func (l *Log) Run(ctx context.Context) error {
 	group.Go(func() error { return l.watchMemory(groupCtx) })
 	group.Go(func() error { return l.watchHeads(groupCtx) })
 	return group.Wait()
+}
+
+// begin loads the script. A server that does not answer just now is waited for, as it is later.
+func (l *Log) begin(ctx context.Context) error {
+	back := backoff{least: 5 * time.Millisecond, most: time.Second}
+	for {
+		_, _, err := l.script.prepare(ctx, l.config.Client)
+		if kind := replyKind(err); err == nil || kind != "" && kind != "LOADING" {
+			return err
+		}
+		if !back.wait(ctx) {
+			return err
+		}
+	}
 }
 
 // Identity returns the log's identity.

@@ -94,9 +94,10 @@ func isNoScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
 // replyKind returns the first word of an error that the server answered, "" for one that it did not.
 func replyKind(err error) string {
-	if _, ok := err.(redis.Error); !ok { //nolint:errorlint // go-redis wraps no reply
+	reply, ok := errors.AsType[redis.Error](err)
+	if !ok {
 		return ""
 	}
-	word, _, _ := strings.Cut(err.Error(), " ")
+	word, _, _ := strings.Cut(reply.Error(), " ")
 	return word
 }
