@@ -107,10 +107,12 @@ func (l *Log) Run(ctx context.Context) error {
 		for _, a := range l.appenders {
 			a.refuse()
 		}
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			err = fmt.Errorf("load the append script: %w", err)
+		} else {
+			err = nil
 		}
-		return fmt.Errorf("load the append script: %w", err)
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, a := range l.appenders {
