@@ -91,9 +91,6 @@ func TestListenTellsThatItMayHaveMissedSomething(t *testing.T) {
 
 // A connection on which the server has stopped talking is half open: nothing tells so but asking.
 func TestListenNoticesAServerThatFellSilent(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
 	t.Parallel()
 	server := newServer(t)
 	b := newBus(t, server.Client())
