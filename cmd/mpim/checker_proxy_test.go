@@ -2,8 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,11 +21,14 @@ type cutProxy struct {
 	// released is closed while requests are forwarded at once.
 	released chan struct{}
 	listener net.Listener
+	// held counts what waited for release.
+	held atomic.Int64
 }
 
 // link is one connection through the proxy.
 type link struct {
-	client, server net.Conn
+	client net.Conn
+	server *net.TCPConn
 	// subscribed says that the connection is used for Pub/Sub.
 	subscribed atomic.Bool
 	// doomed says that the next request is forwarded and its answer is not.
@@ -80,7 +81,7 @@ func (p *cutProxy) serve(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := &link{client: client, server: server}
+	l := &link{client: client, server: server.(*net.TCPConn)}
 	p.mu.Lock()
 	p.links[l] = true
 	p.mu.Unlock()
@@ -93,27 +94,32 @@ func (p *cutProxy) serve(client net.Conn) {
 	p.mu.Unlock()
 }
 
+// requests forwards what the client asks. A client that goes away has asked it all the same: the server gets everything
+// before it learns of that, as over a network.
 func (p *cutProxy) requests(l *link) {
-	defer l.close()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := l.client.Read(buffer)
 		if err != nil {
+			_ = l.server.CloseWrite()
 			return
 		}
 		if !l.subscribed.Load() && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("subscribe\r\n")) {
 			l.subscribed.Store(true)
 			if p.refuses() {
+				l.close()
 				return
 			}
 		}
-		doomed := l.doomed.Load()
-		if doomed {
+		if l.doomed.Load() {
 			l.deaf.Store(true)
 		}
-		// What is held reaches the server later even if the client is gone by then, as packets in a network do.
-		<-p.open()
+		// Reads pass even while writes are held: a consumer that waits for one has nothing to write.
+		if bytes.Contains(bytes.ToLower(buffer[:n]), []byte("evalsha\r\n")) {
+			p.wait()
+		}
 		if _, err := l.server.Write(buffer[:n]); err != nil {
+			l.close()
 			return
 		}
 	}
@@ -125,13 +131,20 @@ func (p *cutProxy) refuses() bool {
 	return time.Now().Before(p.unheard)
 }
 
-func (p *cutProxy) open() <-chan struct{} {
+// wait returns once nothing is held.
+func (p *cutProxy) wait() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.released
+	released := p.released
+	p.mu.Unlock()
+	select {
+	case <-released:
+	default:
+		p.held.Add(1)
+		<-released
+	}
 }
 
-// hold keeps all requests from now on until release.
+// hold keeps all scripts, which renew leases and write steps, from now on until release.
 func (p *cutProxy) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,22 +163,19 @@ func (p *cutProxy) release() {
 }
 
 // answers forwards until the link is deaf: then the first bytes of the answer show that the server has done what was
-// asked, and the connection is cut.
+// asked, and the connection is cut. What nobody takes any more is read all the same, so that the server goes on.
 func answers(l *link) {
 	defer l.close()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := l.server.Read(buffer)
-		if err != nil && n == 0 {
+		if l.deaf.Load() || err != nil && n == 0 {
 			return
 		}
-		if l.deaf.Load() {
-			return
+		if _, gone := l.client.Write(buffer[:n]); gone != nil {
+			_ = l.client.Close()
 		}
-		if _, err := l.client.Write(buffer[:n]); err != nil {
-			return
-		}
-		if errors.Is(err, io.EOF) {
+		if err != nil {
 			return
 		}
 	}
