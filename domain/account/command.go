@@ -108,6 +108,8 @@ func Needs(c Command) []string {
 		return []string{domain.HeaderField, sessionField(c.Session), connectionField(c.Connection)}
 	case Disconnect:
 		return []string{connectionField(c.Connection)}
+	case ChangeSettings:
+		return []string{settingsField(c.Conversation)}
 	default:
 		return nil
 	}

@@ -22,6 +22,8 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 		return decideConnect(s, c)
 	case Disconnect:
 		return decideDisconnect(s, c)
+	case ChangeSettings:
+		return decideChangeSettings(s, c)
 	default:
 		return nil, domain.Errorf(domain.Internal, "no rule for %T", c)
 	}

@@ -41,6 +41,8 @@ func Evolve(s State, e domain.Event) State {
 		s.setConnection(fact.Connection, Connection{Session: fact.Session, Gateway: fact.Gateway})
 	case *domain.SessionDisconnected:
 		delete(s.Connections, fact.Connection)
+	case *domain.SettingsChanged:
+		s.change(fact)
 	default:
 	}
 	return s
@@ -62,6 +64,8 @@ func Touched(e domain.Event) []string {
 		return []string{connectionField(fact.Connection)}
 	case *domain.SessionDisconnected:
 		return []string{connectionField(fact.Connection)}
+	case *domain.SettingsChanged:
+		return []string{settingsField(fact.Conversation)}
 	default:
 		return nil
 	}

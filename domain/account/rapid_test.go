@@ -45,7 +45,12 @@ func anyCommand(t *rapid.T, step int, tokens map[domain.SessionID][]string) acco
 	number := func(name string, most int) string { return strconv.Itoa(rapid.IntRange(0, most).Draw(t, name)) }
 	session := domain.SessionID("s" + number("session", 80))
 	connection := domain.ConnectionID("c" + number("connection", 9))
-	switch rapid.IntRange(0, 9).Draw(t, "command") {
+	switch rapid.IntRange(0, 10).Draw(t, "command") {
+	case 5:
+		truth := rapid.SampledFrom([]*bool{nil, new(true), new(false)})
+		return account.ChangeSettings{
+			Stamp: stamp, Conversation: domain.ConversationID("g" + number("conversation", 2)), Pinned: truth.Draw(t, "pinned"), Muted: truth.Draw(t, "muted"),
+		}
 	case 0:
 		return account.Register{Stamp: stamp, Username: "ann", PasswordHash: "hash"}
 	case 1:

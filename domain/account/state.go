@@ -15,6 +15,8 @@ type State struct {
 	// Sessions and Connections are those that are open.
 	Sessions    map[domain.SessionID]Session
 	Connections map[domain.ConnectionID]Connection
+	// Settings are those that differ from everybody's.
+	Settings map[domain.ConversationID]Settings
 }
 
 // Profile is what an account has once. A profile without a user name means that there is no such account.
@@ -120,6 +122,12 @@ func (s *State) load(field, value string) error {
 		}
 		s.setConnection(domain.ConnectionID(id), Connection{Session: domain.SessionID(session), Gateway: gateway})
 	}
+	if id, ok := strings.CutPrefix(field, settingsPrefix); ok {
+		if s.Settings == nil {
+			s.Settings = make(map[domain.ConversationID]Settings)
+		}
+		s.Settings[domain.ConversationID(id)] = parseSettings(value)
+	}
 	return nil
 }
 
@@ -150,6 +158,10 @@ func Store(s State, field string) (value string, present bool) {
 			return "", false
 		}
 		return string(connection.Session) + " " + connection.Gateway, true
+	}
+	if id, ok := strings.CutPrefix(field, settingsPrefix); ok {
+		settings := s.Settings[domain.ConversationID(id)].String()
+		return settings, settings != ""
 	}
 	return "", false
 }

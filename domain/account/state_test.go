@@ -49,6 +49,18 @@ var stored = []struct {
 			"c1": {Session: "s1", Gateway: "gw-1"},
 		}},
 	},
+	{
+		field: "t:g1",
+		value: "pm",
+		want: account.State{Settings: map[domain.ConversationID]account.Settings{
+			"g1": {Pinned: true, Muted: true},
+		}},
+	},
+	{
+		field: "t:g1",
+		value: "m",
+		want:  account.State{Settings: map[domain.ConversationID]account.Settings{"g1": {Muted: true}}},
+	},
 }
 
 func TestStoredFormsNeverChange(t *testing.T) {

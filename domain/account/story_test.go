@@ -57,10 +57,23 @@ func told(t *testing.T, s *story, d *datadriven.TestData) account.Command {
 		}
 	case "disconnect":
 		return account.Disconnect{Stamp: by, Connection: connection, Reason: word(d, "reason")}
+	case "settings":
+		return account.ChangeSettings{
+			Stamp: by, Conversation: domain.ConversationID(word(d, "conversation")),
+			Pinned: truth(word(d, "pinned")), Muted: truth(word(d, "muted")),
+		}
 	default:
 		d.Fatalf(t, "nobody can %s", d.Cmd)
 		return nil
 	}
+}
+
+// truth is nil for a word that was not said.
+func truth(word string) *bool {
+	if word == "" {
+		return nil
+	}
+	return new(word == "yes")
 }
 
 func word(d *datadriven.TestData, key string) string {

@@ -54,19 +54,27 @@ func (o *Operations) conversationList(ctx context.Context, caller Caller, in con
 	if err != nil {
 		return conversationListResult{}, err
 	}
+	slices.SortFunc(entries, func(a, b inbox.Entry) int { return listed(a).compare(listed(b)) })
 	if in.After != "" {
-		entries = slices.DeleteFunc(entries, func(e inbox.Entry) bool { return placeOf(e).compare(from) <= 0 })
+		entries = slices.DeleteFunc(entries, func(e inbox.Entry) bool { return listed(e).compare(from) <= 0 })
 	}
 	var result conversationListResult
 	if len(entries) > limit {
 		entries = entries[:limit]
-		result.Next = token(placeOf(entries[limit-1]))
+		result.Next = token(listed(entries[limit-1]))
 	}
 	result.Conversations, err = o.asSeen(ctx, caller.User, entries)
 	return result, err
 }
 
 func placeOf(e inbox.Entry) place { return place{at: e.UpdatedAt, id: e.Conversation} }
+
+// listed is where a conversation stands in the list of its user.
+func listed(e inbox.Entry) place {
+	p := placeOf(e)
+	p.pinned = e.Pinned
+	return p
+}
 
 // entries returns those of the caller's conversations that are wanted as the inbox has them, the newest first.
 func (o *Operations) entries(ctx context.Context, caller Caller, wanted func(members.Membership) bool) ([]inbox.Entry, error) {

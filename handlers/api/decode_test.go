@@ -80,6 +80,10 @@ var bad = map[string]map[domain.Code][]string{
 	"typing.set":        {domain.NotFound: {`{"conversation":"x","typing":true}`}, domain.InvalidArgument: {`{}`, `{"typing":true}`, `{"conversation":"$C"}`, `{"conversation":"$C","typing":"yes"}`}},
 	"conversation.list": {domain.InvalidArgument: {`{"limit":0}`, `{"limit":201}`, `{"limit":"x"}`, `{"limit":1.5}`, `{"after":"x"}`, `{"after":1}`, `{"after_position":"0:x"}`}},
 	"conversation.get":  {domain.NotFound: {`{"conversation":"x"}`, `{"conversation":"$U"}`}, domain.InvalidArgument: {`{}`, `{"conversation":1}`}},
+	"conversation.settings": {
+		domain.NotFound:        {`{"conversation":"x","pinned":true}`},
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","pinned":1}`, `{"conversation":"$C","muted":"yes"}`, `{"pinned":true}`, `{"conversation":"$C","pinned":null}`},
+	},
 	"group.create": {
 		domain.InvalidArgument: {
 			`{}`, `{"title":""}`, `{"title":" "}`, `{"title":1}`, `{"title":"x","members":"y"}`, `{"title":"x","join":"maybe"}`,

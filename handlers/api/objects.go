@@ -130,7 +130,10 @@ func lastMessage(id domain.ConversationID, m *inbox.Message, windows domain.Wind
 		Conversation: id, Seq: m.Seq, Event: m.Event, Sender: m.Sender, At: formatTime(m.At),
 		Body: bodyOrNull(m.Body), ClientID: m.ClientID, ReplyTo: m.ReplyTo, Mentions: m.Mentions,
 		ExpiresAt: formatTime(m.ExpiresAt), EditedAt: formatTime(m.EditedAt), RecalledAt: formatTime(m.RecalledAt),
-		Reactions: []Reaction{},
+		Reactions: make([]Reaction, len(m.Reactions)),
+	}
+	for i, r := range m.Reactions {
+		message.Reactions[i] = Reaction{Emoji: r.Emoji, Count: r.Count, Mine: r.Mine}
 	}
 	for _, w := range windows {
 		// That it is gone is for everybody. When it was edited before may not be, and only history knows of earlier edits.
@@ -149,7 +152,8 @@ func conversationObject(v view, e inbox.Entry) Conversation {
 		Peer: v.state.Peer(v.user), Announcement: v.state.Announcement,
 		Role: v.role(), MemberCount: v.state.MemberCount, HeadSeq: v.windows.Last(v.state.Head),
 		Unread: e.Unread, Mentions: e.Mentions, ReadSeq: e.ReadSeq, DeliveredSeq: e.DeliveredSeq,
-		LastMessage: lastMessage(v.id, e.Last, v.windows), UpdatedAt: formatTime(e.UpdatedAt), Left: !v.windows.Open(),
+		LastMessage: lastMessage(v.id, e.Last, v.windows), UpdatedAt: formatTime(e.UpdatedAt),
+		Pinned: e.Pinned, Muted: e.Muted, Left: !v.windows.Open(),
 	}
 	if v.state.Kind == domain.GroupConversation {
 		c.Join = v.state.Join

@@ -35,14 +35,18 @@ func limitOf(asked *int, usual, most int) (int, error) {
 	}
 }
 
-// place is where a conversation stands in an order of newest first.
+// place is where a conversation stands in an order of pinned first, and then newest first.
 type place struct {
-	at time.Time
-	id domain.ConversationID
+	pinned bool
+	at     time.Time
+	id     domain.ConversationID
 }
 
 // before says whether p comes before q.
 func (p place) before(q place) bool {
+	if p.pinned != q.pinned {
+		return p.pinned
+	}
 	if !p.at.Equal(q.at) {
 		return p.at.After(q.at)
 	}
@@ -60,11 +64,17 @@ func (p place) compare(q place) int {
 	}
 }
 
+// pinnedMark stands in front of a place among those that are pinned.
+const pinnedMark = "!"
+
 // token returns the opaque form of places.
 func token(places ...place) string {
 	parts := make([]string, len(places))
 	for i, p := range places {
 		parts[i] = strconv.FormatInt(p.at.UnixMilli(), 36) + " " + string(p.id)
+		if p.pinned {
+			parts[i] = pinnedMark + parts[i]
+		}
 	}
 	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, " ")))
 }
@@ -82,11 +92,12 @@ func parseToken(s string, n int) ([]place, error) {
 	}
 	places := make([]place, n)
 	for i := range places {
-		ms, err := strconv.ParseInt(parts[2*i], 36, 64)
+		at, pinned := strings.CutPrefix(parts[2*i], pinnedMark)
+		ms, err := strconv.ParseInt(at, 36, 64)
 		if err != nil {
 			return nil, errToken
 		}
-		places[i] = place{at: time.UnixMilli(ms).UTC(), id: domain.ConversationID(parts[2*i+1])}
+		places[i] = place{pinned: pinned, at: time.UnixMilli(ms).UTC(), id: domain.ConversationID(parts[2*i+1])}
 	}
 	return places, nil
 }

@@ -79,6 +79,10 @@ func (o *Operations) aboutConversations() []*Operation {
 			Method: "conversation.get", Verb: http.MethodGet, Path: oneConversation, Summary: "Get one conversation.",
 		}, o.conversationGet),
 		define(o, Operation{
+			Method: "conversation.settings", Verb: http.MethodPatch, Path: oneConversation + "/settings",
+			Summary: "Pin or mute a conversation, for the caller alone.", Changes: true,
+		}, o.conversationSettings),
+		define(o, Operation{
 			Method: "sync", Verb: http.MethodPost, Path: "/v1/sync", Summary: "Catch up with what was missed.", Large: true,
 		}, o.sync),
 	}

@@ -1,7 +1,9 @@
 package push
 
 import (
+	"encoding/json"
 	"log/slog"
+	"slices"
 
 	"mpim/domain"
 	"mpim/schema"
@@ -39,6 +41,39 @@ func (p *partition) account(out *outbox, r *schema.Record) {
 	case *domain.AccountRestored:
 		registry.unbar(user)
 	default:
+	}
+}
+
+// personal tells users what changed of their own: contacts, profile, settings.
+func (p *partition) personal(out *outbox, r *schema.Record) {
+	if !isPersonal(r.Type) {
+		return
+	}
+	fact, err := r.Fact()
+	var data json.RawMessage
+	if err == nil {
+		data, err = r.Public()
+	}
+	if err != nil {
+		// Its clients learn of it from the count of such changes.
+		p.owner.metrics.unreadable.Inc()
+		p.logger.Error("event cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
+		return
+	}
+	if a := p.gathering.of(slices.Values(domain.Personal(r.Actor, fact)), nil); a.connections > 0 {
+		out.put(schema.ClassEvent, accountFrame(r, data), a)
+	}
+}
+
+// isPersonal says whether an event of the type may change something of a user's own, so that others are not decoded.
+func isPersonal(t domain.EventType) bool {
+	switch t {
+	case domain.TypeAccountUpdated, domain.TypeSettingsChanged, domain.TypeContactRequested, domain.TypeContactAccepted,
+		domain.TypeContactDeclined, domain.TypeContactRemoved, domain.TypeContactRemarked, domain.TypeUserBlocked,
+		domain.TypeUserUnblocked:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	eventOpen   = `{"jsonrpc":"2.0","method":"event","params":{"conversation":`
 	receiptOpen = `{"jsonrpc":"2.0","method":"receipt","params":{"conversation":`
 	typingOpen  = `{"jsonrpc":"2.0","method":"typing","params":{"conversation":`
+	accountOpen = `{"jsonrpc":"2.0","method":"account","params":{"type":`
 	frameClose  = `}}`
 )
 
@@ -58,6 +59,17 @@ func (r receipt) frame() []byte {
 		b = append(b, `,"read_seq":`...)
 		b = strconv.AppendInt(b, int64(r.read), 10)
 	}
+	return append(b, frameClose...)
+}
+
+// accountFrame returns the push of a change of something of a user's own.
+func accountFrame(r *schema.Record, data []byte) []byte {
+	b := append(make([]byte, 0, 160+len(data)), accountOpen...)
+	b = appendString(b, string(r.Type))
+	b = append(b, `,"actor":`...)
+	b = appendString(b, string(r.Actor))
+	b = append(b, `,"data":`...)
+	b = append(b, data...)
 	return append(b, frameClose...)
 }
 

@@ -198,8 +198,9 @@ func (p *partition) fill(ctx context.Context, out *outbox, records []*schema.Rec
 			p.event(out, r)
 		case r.Type == domain.TypeReceiptMoved:
 			moved.add(r)
-		case r.Aggregate.Kind == domain.Account:
+		default:
 			p.account(out, r)
+			p.personal(out, r)
 		}
 	}
 	p.receipts(out, moved)
@@ -211,7 +212,7 @@ func needed(records []*schema.Record) []domain.ConversationID {
 	var ids []domain.ConversationID
 	seen := make(map[domain.ConversationID]bool)
 	for _, r := range records {
-		if id := r.Conversation(); id != "" && !seen[id] {
+		if id := r.Conversation(); id != "" && !seen[id] && (r.ConversationSeq > 0 || r.Type == domain.TypeReceiptMoved) {
 			seen[id] = true
 			ids = append(ids, id)
 		}

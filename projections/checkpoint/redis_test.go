@@ -286,6 +286,21 @@ func TestWrites(t *testing.T) {
 			[]write{{"INSERT", []string{"f", "3", "2", "4"}}, {"INSERT", []string{"f", "3", "4", "6", "8"}}, {"CUT", []string{"f", "4"}}, {"INSERT", []string{"g", "3", "1"}}, {"CUT", []string{"g", "1"}}, {"CUT", []string{"none", "1"}}},
 			map[string]string{"f": "6 8"},
 		},
+		"TALLY counts a word once for each": {
+			[]write{
+				{"TALLY", []string{"f", "a", "2", "3", "x", "1"}},
+				{"TALLY", []string{"f", "b", "2", "4", "x", "1"}},
+				{"TALLY", []string{"f", "b", "2", "5", "y", "1"}},
+				{"TALLY", []string{"f", "a", "2", "6", "x", "0"}},
+				{"TALLY", []string{"f", "b", "2", "7", "x", "1"}},
+				{"TALLY", []string{"f", "b", "1", "8", "z", "1"}},
+			},
+			map[string]string{"f": "2 6 x 1 y 1", "b": "2 x y"},
+		},
+		"TALLY begins anew with a higher number": {
+			[]write{{"TALLY", []string{"f", "a", "2", "3", "x", "1"}}, {"TALLY", []string{"f", "b", "9", "10", "y", "1"}}, {"TALLY", []string{"f", "b", "9", "11", "y", "0"}}},
+			map[string]string{"f": "9 11", "a": "2 x"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

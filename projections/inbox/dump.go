@@ -36,5 +36,18 @@ func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string
 			return nil, checkpoint.Outside(fmt.Errorf("read the last message of %s: %w", id, err))
 		}
 	}
+	keys, err = p.Keys(ctx, p.Key(partition, settingsName("")))
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		fields, err := p.Client().HGetAll(ctx, key).Result()
+		if err != nil {
+			return nil, checkpoint.Outside(fmt.Errorf("read %s: %w", key, err))
+		}
+		for name, value := range fields {
+			dump[strings.TrimPrefix(key, p.Key(partition, ""))+" "+name] = value
+		}
+	}
 	return dump, nil
 }

@@ -26,6 +26,9 @@ func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *chec
 	if err != nil {
 		return err
 	}
+	if err := p.settings(records, w); err != nil {
+		return err
+	}
 	if err := p.load(ctx, events); err != nil {
 		return err
 	}
@@ -121,6 +124,7 @@ type conversation struct {
 	// mentioned are the fields of mentions that grow, in the order in which they first do.
 	mentioned []string
 	mentions  map[string][]string
+	reacted   []reaction
 
 	// last is the last message. Known says that it is, or will be during the fold.
 	last    *Message
@@ -207,6 +211,8 @@ func (c *conversation) apply(e event) {
 		c.change(fact.Message, e, func(m *Message) { m.gone, m.RecalledAt = true, e.At })
 	case *domain.MessageExpired:
 		c.change(fact.Message, e, func(m *Message) { m.gone = true })
+	case *domain.MessageReacted:
+		c.reacted = append(c.reacted, reaction{e.Actor, e.ConversationSeq, fact})
 	case *domain.ReceiptMoved:
 		c.of(e.Actor).rest[delivered].raise(fact.DeliveredSeq, fact.DeliveredOrdinal)
 		c.of(e.Actor).read.raise(fact.ReadSeq, fact.ReadOrdinal)
@@ -215,7 +221,7 @@ func (c *conversation) apply(e event) {
 			c.marks = append(c.marks, mark{e.Actor, fact.Session, fact.DeliveredSeq})
 		}
 	default:
-		// Roles, mutes and reactions take a sequence and change nothing else here.
+		// Roles and mutes take a sequence and change nothing else here.
 	}
 }
 
@@ -319,6 +325,9 @@ func (c *conversation) write(w *checkpoint.Writes) error {
 		if at := c.moving[user]; at.receipt > 0 {
 			w.Do("CUT", c.key, mentionsField+string(user), strconv.FormatInt(int64(at.receipt), 10))
 		}
+	}
+	for _, r := range c.reacted {
+		w.Do("TALLY", c.key, r.args()...)
 	}
 	for _, m := range c.marks {
 		w.Do("MARK", c.key, markArgs(m)...)

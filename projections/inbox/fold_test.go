@@ -57,6 +57,13 @@ func draw(tb testing.TB, r *rapid.T, log *projectionstest.Log) {
 	for range rapid.IntRange(1, 40).Draw(r, "events") {
 		c := rapid.SampledFrom([]domain.ConversationID{group, pair}).Draw(r, "conversation").Aggregate()
 		actor := rapid.SampledFrom([]domain.UserID{alice, bob}).Draw(r, "actor")
+		if rapid.IntRange(0, 9).Draw(r, "settings") == 0 {
+			truth := rapid.SampledFrom([]*bool{nil, new(true), new(false)})
+			log.Append(tb, alice.Aggregate(), alice, &domain.SettingsChanged{
+				Conversation: group, Pinned: truth.Draw(r, "pinned"), Muted: truth.Draw(r, "muted"),
+			})
+			continue
+		}
 		seq := domain.Seq(rapid.Int64Range(0, int64(log.Seq(c))).Draw(r, "seq"))
 		record := log.Append(tb, c, actor, drawFact(r, seq, ordinals[c]))
 		ordinals[c] = max(ordinals[c], record.Ordinal)
@@ -67,7 +74,11 @@ func drawFact(r *rapid.T, seq domain.Seq, ordinal int64) domain.Fact {
 	text := rapid.SampledFrom([]string{"", "é 👋 '\\\"<&>"}).Draw(r, "text")
 	user := rapid.SampledFrom([]domain.UserID{alice, bob}).Draw(r, "user")
 	body := domain.Body{Type: domain.TextBody, Text: text}
-	switch rapid.IntRange(0, 15).Draw(r, "fact") {
+	switch rapid.IntRange(0, 18).Draw(r, "fact") {
+	case 13, 14, 15:
+		return &domain.MessageReacted{
+			Message: max(seq, 1), Emoji: rapid.SampledFrom([]string{"👍", "a b", "1 2"}).Draw(r, "emoji"), Removed: rapid.Bool().Draw(r, "removed"),
+		}
 	case 0:
 		return &domain.ConversationCreated{Kind: domain.GroupConversation, Title: text}
 	case 1:

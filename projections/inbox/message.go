@@ -23,6 +23,8 @@ type Message struct {
 	ExpiresAt, EditedAt, RecalledAt time.Time
 	// ChangedSeq is the sequence of the last event that changed the message; Seq where none did.
 	ChangedSeq domain.Seq
+	// Reactions are in the order in which each emoji came first.
+	Reactions []Reaction
 
 	// body and gone are what a fold makes of Body.
 	body *domain.Body
@@ -31,6 +33,13 @@ type Message struct {
 
 // Gone says that the message was recalled or has expired.
 func (m *Message) Gone() bool { return m.gone || m.body == nil && m.Body == nil }
+
+// expire takes the body once its time is up. The timer that ends a message may be late; its reader is not.
+func (m *Message) expire(now time.Time) {
+	if !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(now) {
+		m.Body = nil
+	}
+}
 
 func newMessage(e event, fact *domain.MessageSent) *Message {
 	m := &Message{

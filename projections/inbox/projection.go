@@ -43,7 +43,7 @@ func (*Projection) Handles(t domain.EventType) bool {
 		domain.TypeMemberAdded, domain.TypeMemberJoined, domain.TypeMemberLeft, domain.TypeMemberRemoved,
 		domain.TypeMemberRoleChanged, domain.TypeMemberMuted,
 		domain.TypeMessageSent, domain.TypeMessageEdited, domain.TypeMessageRecalled, domain.TypeMessageReacted,
-		domain.TypeMessageExpired, domain.TypeReceiptMoved:
+		domain.TypeMessageExpired, domain.TypeReceiptMoved, domain.TypeSettingsChanged:
 		return true
 	default:
 		return false
@@ -71,4 +71,15 @@ const (
 	marksField        = "a:"    // session, sequence, …
 	mentionsField     = "m:"    // sequences
 	allField          = mentionsField + domain.MentionAll
+	tallyField        = "e"  // reactions on the last message that has any: its sequence, that of the last change, emoji, count, …
+	reactedField      = "e:" // the sequence, emoji, …
 )
+
+// Fields of the hash of a user's settings have a conversation behind them.
+const (
+	pinnedField = "p:"
+	mutedField  = "m:"
+)
+
+// settingsName is the key of the hash, in the partition that the user lives in.
+func settingsName(user domain.UserID) string { return "settings:" + string(user) }

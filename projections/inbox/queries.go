@@ -48,6 +48,8 @@ type Entry struct {
 	// Unread counts the messages of others after the higher of ReadSeq and the sequence the user joined at, Mentions those
 	// of them that name the user or all. Both count up to MaxUnread.
 	Unread, Mentions int
+	// Pinned and Muted are the user's own settings.
+	Pinned, Muted bool
 }
 
 // Within returns the entry as somebody with these windows sees it: without a last message that lies outside of them, or
@@ -78,9 +80,12 @@ func (q *Queries) Entries(
 	fields := []string{
 		headField, updatedField, kindField, titleField, avatarField, joinField, announcementField, peersField, dissolvedField,
 		cursorField + string(user), marksField + string(user), mentionsField + string(user), allField, readField + string(user),
+		tallyField, reactedField + string(user),
 	}
 	rows := make([]entryRow, len(ids))
+	var settings *redis.SliceCmd
 	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		settings = readSettings(ctx, p, user, ids)
 		for i, id := range ids {
 			partition, ok := id.Partition()
 			if !ok {
@@ -102,6 +107,7 @@ func (q *Queries) Entries(
 		if entries[i], err = rows[i].entry(id, session); err != nil {
 			return nil, err
 		}
+		entries[i].set(settings, i)
 	}
 	return entries, nil
 }
@@ -143,7 +149,10 @@ func (r entryRow) entry(id domain.ConversationID, session domain.SessionID) (e E
 	e.Unread = int(min(max(top.ordinal-max(read.ordinal, mine[joined].ordinal), 0), MaxUnread))
 	e.Mentions = min(countBetween(v[11], from, top.seq)+countBetween(v[12], from, top.seq), e.Unread)
 	if text := r.last.Val(); text != "" {
-		e.Last, err = parseMessage(text)
+		if e.Last, err = parseMessage(text); err == nil {
+			e.Last.expire(time.Now())
+			e.Last.react(v[14], v[15])
+		}
 	}
 	return e, err
 }

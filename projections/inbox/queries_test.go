@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -247,5 +248,82 @@ func TestRedisAwayIsUnavailable(t *testing.T) {
 	_, err := inbox.NewQueries(client).Entries(t.Context(), bob, "", []domain.ConversationID{group})
 	if domain.CodeOf(err) != domain.Unavailable {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestReactionsOnTheLastMessage(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(w *world) {
+		w.happens(group, alice, created(alice, bob))
+		one := w.happens(group, alice, sent("one"))
+		react := func(user domain.UserID, message domain.Seq, emoji string, removed bool) domain.Seq {
+			return w.happens(group, user, &domain.MessageReacted{Message: message, Emoji: emoji, Removed: removed})
+		}
+		reacted := func(want ...inbox.Reaction) {
+			w.Helper()
+			if got := w.entry(alice, "").Last.Reactions; !slices.Equal(got, want) {
+				w.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+		reacted()
+		react(bob, one, "👍", false)
+		last := react(alice, one, "👍", false)
+		react(bob, one, "a b", false)
+		reacted(inbox.Reaction{Emoji: "👍", Count: 2, Mine: true}, inbox.Reaction{Emoji: "a b", Count: 1})
+		// Who went before the last one sees the message as it was; what that was history knows.
+		if e := w.entry(alice, ""); e.Within(domain.Windows{{From: 1, To: last}}).Last != nil {
+			w.Error("a reaction is shown to who had gone")
+		}
+		react(alice, one, "👍", true)
+		react(bob, one, "👍", true)
+		reacted(inbox.Reaction{Emoji: "a b", Count: 1})
+		two := w.happens(group, bob, sent("two"))
+		react(alice, one, "👍", false)
+		reacted()
+		react(alice, two, "👍", false)
+		react(bob, one, "👎", false)
+		reacted(inbox.Reaction{Emoji: "👍", Count: 1, Mine: true})
+		w.happens(group, bob, &domain.MessageRecalled{Message: two})
+		reacted()
+	})
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(w *world) {
+		w.happens(group, alice, created(alice, bob))
+		wants := func(user domain.UserID, pinned, muted bool) {
+			w.Helper()
+			if e := w.entry(user, ""); e.Pinned != pinned || e.Muted != muted {
+				w.Errorf("pinned %t, muted %t; want %t, %t", e.Pinned, e.Muted, pinned, muted)
+			}
+		}
+		set := func(pinned, muted *bool) {
+			w.Helper()
+			r := w.log.Append(w.T, alice.Aggregate(), alice, &domain.SettingsChanged{Conversation: group, Pinned: pinned, Muted: muted})
+			if err := w.p.Apply(w.Context(), projections.Step{Batch: *w.log.Batch(1, r.Seq, r.Seq), At: r.At}); err != nil {
+				w.Fatal(err)
+			}
+		}
+		wants(alice, false, false)
+		set(new(true), nil)
+		wants(alice, true, false)
+		set(nil, new(true))
+		wants(alice, true, true)
+		wants(bob, false, false)
+		set(new(false), new(true))
+		wants(alice, false, true)
+	})
+}
+
+func TestAMessageIsGoneWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, onMiniredis(t))
+	w.happens(group, alice, created(alice, bob))
+	message := sent("soon gone")
+	message.ExpiresAt = new(time.Now().Add(-time.Second))
+	w.happens(group, alice, message)
+	if last := w.entry(bob, "").Last; !last.Gone() || last.ExpiresAt.IsZero() {
+		t.Errorf("got %+v", last)
 	}
 }

@@ -71,26 +71,6 @@ func concerned(fact domain.Fact) []domain.UserID {
 	}
 }
 
-// counting returns the users whose user_seq an event raises: those who see something of theirs change.
-func counting(actor domain.UserID, fact domain.Fact) []domain.UserID {
-	switch fact := fact.(type) {
-	case *domain.AccountUpdated, *domain.SettingsChanged, *domain.ContactRemarked, *domain.UserBlocked,
-		*domain.UserUnblocked:
-		// Who is blocked is not told.
-		return []domain.UserID{actor}
-	case *domain.ContactRequested:
-		return []domain.UserID{actor, fact.User}
-	case *domain.ContactAccepted:
-		return []domain.UserID{actor, fact.User}
-	case *domain.ContactDeclined:
-		return []domain.UserID{actor, fact.User}
-	case *domain.ContactRemoved:
-		return []domain.UserID{actor, fact.User}
-	default:
-		return nil
-	}
-}
-
 // change does to one member what an event does.
 func (e event) change(user domain.UserID, s *state) {
 	switch fact := e.fact.(type) {
@@ -119,7 +99,7 @@ func (e event) change(user domain.UserID, s *state) {
 }
 
 func (f *folding) apply(e event, w *checkpoint.Writes) {
-	for _, user := range counting(e.Actor, e.fact) {
+	for _, user := range domain.Personal(e.Actor, e.fact) {
 		g := w.Guarded(f.p.OutsideKey(seqName, string(user)), 0)
 		// The guard lets this through once, so adding is as good as setting.
 		g.Do(e.Seq, "HINCRBY", f.p.OutsideKey(seqName, string(user)), strconv.Itoa(e.Partition), "1")

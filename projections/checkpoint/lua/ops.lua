@@ -100,6 +100,63 @@ function special.CUT(key, first)
   end
 end
 
+-- TALLY field own number changed word on: the field counts words for the highest number given, "number changed word count
+-- word count …" in the order in which the words came first, and own holds "number word word …", one counter's words. The
+-- word is counted once for each own field, and with on = 0 no more. Changed is raised whenever a count changes.
+function special.TALLY(key, first)
+  local field, own, word = ARGV[first], ARGV[first + 1], ARGV[first + 4]
+  local counts, mine = {}, {}
+  for w in string.gmatch(redis.call('HGET', key, field) or '', '%S+') do
+    counts[#counts + 1] = w
+  end
+  if tonumber(counts[1] or '0') > tonumber(ARGV[first + 2]) then
+    return
+  end
+  if counts[1] ~= ARGV[first + 2] then
+    counts = {ARGV[first + 2], '0'}
+  end
+  for w in string.gmatch(redis.call('HGET', key, own) or '', '%S+') do
+    mine[#mine + 1] = w
+  end
+  if mine[1] ~= ARGV[first + 2] then
+    mine = {ARGV[first + 2]}
+  end
+  local at, place = nil, nil
+  for i = 2, #mine do
+    at = mine[i] == word and i or at
+  end
+  for i = 3, #counts, 2 do
+    place = counts[i] == word and i or place
+  end
+  if (at ~= nil) == (ARGV[first + 5] == '1') then
+    return
+  end
+  if at then
+    table.remove(mine, at)
+    counts[place + 1] = string.format('%.0f', tonumber(counts[place + 1]) - 1)
+    if counts[place + 1] == '0' then
+      table.remove(counts, place + 1)
+      table.remove(counts, place)
+    end
+  else
+    mine[#mine + 1] = word
+    if not place then
+      place = #counts + 1
+      counts[place], counts[place + 1] = word, '0'
+    end
+    counts[place + 1] = string.format('%.0f', tonumber(counts[place + 1]) + 1)
+  end
+  if tonumber(counts[2]) < tonumber(ARGV[first + 3]) then
+    counts[2] = ARGV[first + 3]
+  end
+  redis.call('HSET', key, field, table.concat(counts, ' '))
+  if #mine == 1 then
+    redis.call('HDEL', key, own)
+  else
+    redis.call('HSET', key, own, table.concat(mine, ' '))
+  end
+end
+
 -- PUT limit number element…: the key is a list whose elements begin with consecutive numbers. Those given begin with
 -- consecutive ones too, from number. They replace the elements that have their numbers and go behind the last; where they
 -- do not join up with it, the list begins anew with them. It keeps the last limit.
