@@ -65,18 +65,18 @@ func (s *stores) identical(ctx context.Context) error {
 	return err
 }
 
-// agreedHistory is history that writes to no database of another log.
-type agreedHistory struct {
-	*history.Projection
+// agreed is a projection that writes to no database of another log.
+type agreed struct {
+	projections.Projection
 	stores *stores
 }
 
 // Take implements projections.Checkpoints.
-func (h agreedHistory) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
-	if err := h.stores.agree(ctx); err != nil {
+func (a agreed) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
+	if err := a.stores.agree(ctx); err != nil {
 		return schema.Checkpoint{}, err
 	}
-	return h.Projection.Take(ctx, partition, token)
+	return a.Projection.Take(ctx, partition, token)
 }
 
 // agreedQueries are queries that read from no database of another log.

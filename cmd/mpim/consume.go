@@ -15,7 +15,6 @@ import (
 	"mpim/handlers/gateway"
 	"mpim/handlers/push"
 	"mpim/projections"
-	"mpim/projections/history"
 	"mpim/projections/presence"
 	"mpim/streams"
 	"mpim/streams/batch"
@@ -143,7 +142,7 @@ func (c *consumers) head(partition int) (int64, bool) {
 // append-only file, and each batch a transaction. Push never waits; readers wait for the others, but for what is alone
 // they need not.
 func linger(name string) time.Duration {
-	if name == history.Name {
+	if keptInSQL(name) {
 		return 50 * time.Millisecond
 	}
 	return 20 * time.Millisecond

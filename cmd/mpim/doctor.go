@@ -11,7 +11,6 @@ import (
 	"mpim/handlers/push"
 	"mpim/projections"
 	"mpim/projections/database"
-	"mpim/projections/history"
 	"mpim/schema/migrations"
 	"mpim/streams"
 	"mpim/streams/lease"
@@ -94,7 +93,7 @@ func (d *doctor) examine() {
 	}
 	d.add("settings", "a signing key is set", "set MPIM_AUTH_KEY, the same for every gateway, to what `openssl rand -hex 32` prints", missing)
 	s := &stores{registry: newRegistry(), logger: d.logger}
-	inRedis, inSQL := d.examineRedis(s), d.examineDatabase(s)
+	inRedis, sqlAnswers := d.examineRedis(s), d.examineDatabase(s)
 	if s.redis != nil {
 		defer func() { _ = s.redis.Close() }()
 	}
@@ -108,7 +107,7 @@ func (d *doctor) examine() {
 	defer cancel()
 	var err error
 	what := "Redis and SQL agree on the log"
-	if inSQL {
+	if sqlAnswers {
 		err = s.openLog(ctx)
 	} else {
 		what = "Redis holds one; SQL could not be asked whether it is the same"
@@ -119,7 +118,7 @@ func (d *doctor) examine() {
 	}
 	d.examineLog(s)
 	d.examineRequests(s)
-	d.examineProjections(s, inSQL, d.examineWorkers(s))
+	d.examineProjections(s, sqlAnswers, d.examineWorkers(s))
 }
 
 func (d *doctor) examineRedis(s *stores) bool {
@@ -225,7 +224,7 @@ func (d *doctor) examineWorkers(s *stores) bool {
 // lagBound is above which a projection's lag is a problem.
 const lagBound = 10 * time.Second
 
-func (d *doctor) examineProjections(s *stores, inSQL, worked bool) {
+func (d *doctor) examineProjections(s *stores, sqlAnswers, worked bool) {
 	ctx, cancel := context.WithTimeout(d.ctx, checkTime)
 	defer cancel()
 	heads, err := s.reader().Heads(ctx)
@@ -235,7 +234,7 @@ func (d *doctor) examineProjections(s *stores, inSQL, worked bool) {
 	}
 	for _, p := range s.projections() {
 		// That SQL is out of reach was said before.
-		if !inSQL && p.Name() == history.Name {
+		if !sqlAnswers && keptInSQL(p.Name()) {
 			continue
 		}
 		status, err := p.Status(ctx)

@@ -180,11 +180,13 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 // newWaiter lets reads wait for the projections that they read.
 func (s *stores) newWaiter() *checkpoint.Waiter {
 	sources := make(map[string]checkpoint.Source)
-	inRedis := checkpoint.NewRedisSource(s.redis)
+	inRedis, inTables := checkpoint.NewRedisSource(s.redis), checkpoint.SQLSource{DB: s.db}
 	for _, p := range s.projections() {
 		sources[p.Name()] = inRedis
+		if keptInSQL(p.Name()) {
+			sources[p.Name()] = inTables
+		}
 	}
-	sources[history.Name] = checkpoint.SQLSource{DB: s.db}
 	return checkpoint.NewWaiter(checkpoint.WaiterConfig{Sources: sources, Logger: s.logger})
 }
 
@@ -217,8 +219,8 @@ func (g *gatewayParts) checks() []check {
 	}
 	checks = append(checks, check{"worker " + push.Consumer, func(ctx context.Context) error { return g.stores.held(ctx, push.Consumer) }})
 	for _, p := range g.stores.projections() {
-		if p.Name() == history.Name {
-			continue // everything but history works without it
+		if keptInSQL(p.Name()) {
+			continue // everything else works without SQL
 		}
 		checks = append(checks, check{"worker " + p.Name(), func(ctx context.Context) error {
 			return errors.Join(g.stores.held(ctx, p.Name()), g.stores.moving(ctx, p))

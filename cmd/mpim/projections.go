@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"mpim/projections"
 	"mpim/projections/history"
@@ -10,17 +11,31 @@ import (
 	"mpim/projections/members"
 	"mpim/projections/presence"
 	"mpim/projections/recent"
+	"mpim/projections/tables"
 )
+
+// inSQL are the projections whose state is tables, in the order in which lists show them.
+var inSQL = []tables.Definition{
+	history.Definition,
+}
+
+// keptInSQL says whether the state of a projection is tables.
+func keptInSQL(name string) bool {
+	return slices.ContainsFunc(inSQL, func(d tables.Definition) bool { return d.Name == name })
+}
 
 // projections returns every projection that this binary has, in the order in which lists show them.
 func (s *stores) projections() []projections.Projection {
-	return []projections.Projection{
+	all := []projections.Projection{
 		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Publisher: s.bus, Logger: s.logger}),
 		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions}),
-		agreedHistory{history.New(s.db), s},
 	}
+	for _, definition := range inSQL {
+		all = append(all, agreed{tables.New(s.db, definition), s})
+	}
+	return all
 }
 
 // statuses returns how far each projection has come. One that cannot be asked is left out, and the error says why.

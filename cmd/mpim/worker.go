@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
-	"mpim/projections/history"
 	"mpim/streams"
 )
 
@@ -76,7 +76,7 @@ func (c *consumers) stages(drain time.Duration) []stage {
 // checks are what a worker needs.
 func (c *consumers) checks() []check {
 	checks := []check{{"redis", func(ctx context.Context) error { return c.stores.redis.Ping(ctx).Err() }}}
-	if _, ok := c.runners[history.Name]; ok {
+	if slices.ContainsFunc(c.names, keptInSQL) {
 		checks = append(checks, check{"database", c.stores.db.Ping})
 	}
 	return checks

@@ -54,23 +54,38 @@ func (d *DB) Upsert(q *bun.InsertQuery, keys, columns []string) *bun.InsertQuery
 
 // UpsertClause returns the clause that follows the rows of an INSERT, without its first word ON.
 func (d *DB) UpsertClause(keys, columns []string) string {
+	return d.onConflict(keys, columns, func(_, given string) string { return given })
+}
+
+// AddClause returns the clause of an INSERT into the table that adds the given columns to the numbers in the row that is
+// there, without its first word ON.
+func (d *DB) AddClause(table string, keys, columns []string) string {
+	return d.onConflict(keys, columns, func(column, given string) string { return table + "." + column + " + " + given })
+}
+
+// onConflict sets each column to what value makes of its name and of the value that was to be inserted.
+func (d *DB) onConflict(keys, columns []string, value func(column, given string) string) string {
 	var b strings.Builder
 	// VALUES() is what MySQL and MariaDB both take; MySQL's row alias is not known to MariaDB.
-	left, right := " = VALUES(", ")"
+	left, right := "VALUES(", ")"
 	if d.mysql() {
 		b.WriteString("DUPLICATE KEY UPDATE ")
 	} else {
 		b.WriteString("CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET ")
-		left, right = " = excluded.", ""
+		left, right = "excluded.", ""
 	}
 	for i, column := range columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(column + left + column + right)
+		b.WriteString(column + " = " + value(column, left+column+right))
 	}
 	return b.String()
 }
+
+// IndexesApart says that indexes are statements of their own (CREATE INDEX IF NOT EXISTS), as in SQLite, and not a part of
+// CREATE TABLE, as in MySQL.
+func (d *DB) IndexesApart() bool { return !d.mysql() }
 
 // Define runs statements that define tables, with the words of DDL. MySQL commits each by itself, so each must be one that
 // can be run again.

@@ -43,13 +43,10 @@ type editedData struct {
 	kind string
 }
 
-// decode decodes the records that matter.
-func decode(records []*schema.Record, handles func(domain.EventType) bool) ([]change, error) {
+// decode decodes the records.
+func decode(records []*schema.Record) ([]change, error) {
 	changes := make([]change, 0, len(records))
 	for _, record := range records {
-		if !handles(record.Type) {
-			continue
-		}
 		c := change{
 			Record: record, conversation: string(record.Conversation()), seq: int64(record.ConversationSeq),
 		}

@@ -8,12 +8,10 @@ import (
 	"math"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"mpim/domain"
 	"mpim/projections"
-	"mpim/projections/builds"
 	"mpim/projections/database"
+	"mpim/projections/tables"
 )
 
 // Queries reads the live build. Its errors are of kind Unavailable where the database is out of reach or has no live build,
@@ -104,13 +102,7 @@ func (q *Queries) Facts(ctx context.Context, id domain.ConversationID, seq domai
 
 // live calls fn with the live build. The build is looked up in the transaction that reads its rows.
 func (q *Queries) live(ctx context.Context, fn func(*store) error) error {
-	err := q.db.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
-		build, err := builds.Live(ctx, tx, Name)
-		if err != nil {
-			return err
-		}
-		return fn(&store{db: q.db, tx: tx, build: builds.Build{Name: Name, Number: build}})
-	})
+	err := tables.Read(ctx, q.db, Name, func(_ context.Context, tx *tables.Tx) error { return fn(&store{tx}) })
 	if err != nil && projections.IsOutside(err) {
 		return domain.Wrap(domain.Unavailable, err, "history cannot be read now")
 	}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"mpim/projections/tables"
 )
 
 // The rows of a build, as package doc describes them. Members in pointers or with nullzero are null where they are not
@@ -118,9 +120,9 @@ const (
 	reactionsTable     = "reactions"
 )
 
-// tables define a build, with the words of database.DB.DDL.
-var tables = []struct{ name, columns string }{
-	{conversationsTable, `
+// columns define the tables of a build.
+var columns = []tables.Table{
+	{Name: conversationsTable, Columns: `
   conversation {id} NOT NULL,
   kind         {name} NOT NULL,
   title        {bytes} NOT NULL,
@@ -134,7 +136,7 @@ var tables = []struct{ name, columns string }{
   updated_at   {time} NOT NULL,
   dissolved_at {time},
   PRIMARY KEY (conversation)`},
-	{membersTable, `
+	{Name: membersTable, Columns: `
   conversation {id} NOT NULL,
   user_id      {id} NOT NULL,
   from_seq     BIGINT NOT NULL,
@@ -146,7 +148,7 @@ var tables = []struct{ name, columns string }{
   to_at        {time},
   ended        {name} NOT NULL,
   PRIMARY KEY (conversation, user_id, from_seq)`},
-	{messagesTable, `
+	{Name: messagesTable, Columns: `
   conversation {id} NOT NULL,
   seq          BIGINT NOT NULL,
   ordinal      BIGINT NOT NULL,
@@ -165,7 +167,7 @@ var tables = []struct{ name, columns string }{
   recalled_at  {time},
   expired_at   {time},
   PRIMARY KEY (conversation, seq)`},
-	{revisionsTable, `
+	{Name: revisionsTable, Columns: `
   conversation {id} NOT NULL,
   message      BIGINT NOT NULL,
   seq          BIGINT NOT NULL,
@@ -173,7 +175,7 @@ var tables = []struct{ name, columns string }{
   at           {time} NOT NULL,
   body         {bytes},
   PRIMARY KEY (conversation, message, seq)`},
-	{reactionsTable, `
+	{Name: reactionsTable, Columns: `
   conversation {id} NOT NULL,
   message      BIGINT NOT NULL,
   user_id      {id} NOT NULL,

@@ -76,7 +76,7 @@ type reactionCount struct {
 func (s *store) countReactions(
 	ctx context.Context, id domain.ConversationID, first, last int64, end domain.Seq, viewer domain.UserID,
 ) (counts []reactionCount, err error) {
-	q := s.tx.NewSelect().TableExpr("? AS r", bun.Ident(s.build.Table(reactionsTable))).
+	q := s.tx.NewSelect().TableExpr("? AS r", s.tx.Table(reactionsTable)).
 		ColumnExpr("r.message, r.emoji, COUNT(*) AS count").
 		ColumnExpr("MAX(CASE WHEN r.user_id = ? THEN 1 ELSE 0 END) AS mine", string(viewer)).
 		Where("r.conversation = ? AND r.message BETWEEN ? AND ?", string(id), first, last)
@@ -93,7 +93,7 @@ func (s *store) countReactions(
 
 // from begins a query of one conversation's rows.
 func (s *store) from(rows any, name string, id domain.ConversationID) *bun.SelectQuery {
-	return s.tx.NewSelect().Model(rows).ModelTableExpr("? AS r", bun.Ident(s.build.Table(name))).
+	return s.tx.NewSelect().Model(rows).ModelTableExpr("? AS r", s.tx.Table(name)).
 		Where("r.conversation = ?", string(id))
 }
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"mpim/projections/builds"
 	"mpim/projections/database"
+	"mpim/projections/tables"
 )
 
 // Bounds of one statement: rows, keys looked up, and bytes, which must stay well below the smallest max_allowed_packet in use.
@@ -25,11 +25,7 @@ const (
 const usualBytes = 400
 
 // store reads and writes the rows of a build in one transaction.
-type store struct {
-	db    *database.DB
-	tx    bun.Tx
-	build builds.Build
-}
+type store struct{ tx *tables.Tx }
 
 // table is what an upsert needs to know.
 type table struct {
@@ -89,10 +85,10 @@ func insert[R any, P row[R]](ctx context.Context, s *store, t table, rows []P, o
 	slices.SortFunc(rows, func(a, b P) int { return a.compare(b) })
 	statement := "INSERT INTO ? (" + strings.Join(t.keys, ", ") + ", " + strings.Join(t.columns, ", ") + ") VALUES ?"
 	if overwrite {
-		statement += " ON " + s.db.UpsertClause(t.keys, t.columns)
+		statement += " ON " + s.tx.DB.UpsertClause(t.keys, t.columns)
 	}
 	for len(rows) > 0 {
-		values := s.db.NewValues(usualBytes * min(len(rows), maxRows))
+		values := s.tx.DB.NewValues(usualBytes * min(len(rows), maxRows))
 		n := 0
 		for n < len(rows) && n < maxRows && values.Size() < maxBytes {
 			values.Row()
@@ -100,7 +96,7 @@ func insert[R any, P row[R]](ctx context.Context, s *store, t table, rows []P, o
 			n++
 		}
 		rows = rows[n:]
-		if _, err := s.tx.NewRaw(statement, bun.Ident(s.build.Table(t.name)), values).Exec(ctx); err != nil {
+		if _, err := s.tx.NewRaw(statement, s.tx.Table(t.name), values).Exec(ctx); err != nil {
 			return fmt.Errorf("write %s: %w", t.name, err)
 		}
 	}
@@ -113,7 +109,7 @@ func read[R any, K any](
 ) (rows []*R, err error) {
 	for chunk := range slices.Chunk(keys, maxKeys) {
 		var found []*R
-		err := s.tx.NewSelect().Model(&found).ModelTableExpr("? AS r", bun.Ident(s.build.Table(name))).
+		err := s.tx.NewSelect().Model(&found).ModelTableExpr("? AS r", s.tx.Table(name)).
 			WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 				for _, key := range chunk {
 					where, args := condition(key)
@@ -187,7 +183,7 @@ func (f *fold) write(ctx context.Context) error {
 	s := f.store
 	// First, because the intervals in memory are newer than what this closes.
 	for _, c := range f.dissolved {
-		_, err := s.tx.NewUpdate().ModelTableExpr("?", bun.Ident(s.build.Table(membersTable))).Model((*memberRow)(nil)).
+		_, err := s.tx.NewUpdate().ModelTableExpr("?", s.tx.Table(membersTable)).Model((*memberRow)(nil)).
 			Set("to_seq = ?", c.seq).Set("to_at = ?", c.At.UTC()).Set("ended = ?", string(c.Type)).
 			Where("conversation = ? AND to_seq IS NULL", c.conversation).Exec(ctx)
 		if err != nil {
@@ -213,7 +209,7 @@ func (f *fold) writeEmptied(ctx context.Context) error {
 	s := f.store
 	slices.SortFunc(f.emptied, compareNumbered)
 	for chunk := range slices.Chunk(f.emptied, maxKeys) {
-		_, err := s.tx.NewUpdate().ModelTableExpr("?", bun.Ident(s.build.Table(revisionsTable))).Model((*revisionRow)(nil)).
+		_, err := s.tx.NewUpdate().ModelTableExpr("?", s.tx.Table(revisionsTable)).Model((*revisionRow)(nil)).
 			Set("body = NULL").WhereGroup(" AND ", func(q *bun.UpdateQuery) *bun.UpdateQuery {
 			for _, key := range chunk {
 				q.WhereOr("conversation = ? AND message = ?", key.conversation, key.seq)
