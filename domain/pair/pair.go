@@ -1,6 +1,8 @@
 package pair
 
 import (
+	"fmt"
+
 	"mpim/domain"
 	"mpim/domain/conversation"
 )
@@ -8,6 +10,8 @@ import (
 // State is what a pair's commands are decided on.
 type State struct {
 	conversation.State
+	// Sides is what the users have decided about each other; who has decided nothing is not in it.
+	Sides map[domain.UserID]Side
 }
 
 // Command is something that is asked of a pair.
@@ -25,6 +29,8 @@ type Send struct {
 	// must then exist.
 	To      domain.UserID
 	Message conversation.SendMessage
+	// ContactsOnly says that the other takes messages from its contacts alone, as far as its account said shortly before.
+	ContactsOnly bool
 }
 
 // Shared is any command that pairs share with groups, to a conversation that exists.
@@ -45,9 +51,11 @@ func (Shared) command() {}
 func Needs(c Command) []string {
 	switch c := c.(type) {
 	case Send:
-		return conversation.MessageNeeds(c.Message)
+		return append(conversation.MessageNeeds(c.Message), sidesField)
 	case Shared:
-		return conversation.MessageNeeds(c.Command)
+		return append(conversation.MessageNeeds(c.Command), sidesField)
+	case ContactCommand:
+		return []string{sidesField}
 	default:
 		return nil
 	}
@@ -57,9 +65,14 @@ func Needs(c Command) []string {
 func Fields(user domain.UserID) []string { return conversation.PairFields(user) }
 
 // Load reads a stored state. An error means that what is stored is damaged.
-func Load(fields domain.Fields) (State, error) {
-	s, err := conversation.Load(fields)
-	return State{State: s}, err
+func Load(fields domain.Fields) (s State, err error) {
+	if s.State, err = conversation.Load(fields); err != nil {
+		return s, err
+	}
+	if s.Sides, err = loadSides(fields[sidesField]); err != nil {
+		return s, fmt.Errorf("pair field %q: %w", sidesField, err)
+	}
+	return s, nil
 }
 
 // Decide returns what a command comes to: the facts to append, none where nothing is left to do, or a *domain.Error.
@@ -68,7 +81,9 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 	case Send:
 		return decideSend(s, c)
 	case Shared:
-		return conversation.DecideMessage(s.State, c.Command)
+		return decideShared(s, c)
+	case ContactCommand:
+		return decideContact(s, c)
 	default:
 		return nil, domain.Errorf(domain.Internal, "no rule for %T", c)
 	}
@@ -76,14 +91,24 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 
 // Evolve returns the state after an event. It takes over the state it was given, which must not be used afterwards.
 func Evolve(s State, e domain.Event) State {
-	s.State = conversation.Evolve(s.State, e)
+	if !s.evolve(e) {
+		s.State = conversation.Evolve(s.State, e)
+	}
 	return s
 }
 
 // Touched returns the fields that Evolve may have changed with an event.
-func Touched(e domain.Event) []string { return conversation.Touched(e) }
+func Touched(e domain.Event) []string {
+	if aboutSides(e.Data) {
+		return []string{sidesField}
+	}
+	return conversation.Touched(e)
+}
 
 // Store returns the stored form of a field; present is false where the field is to be deleted.
 func Store(s State, field string) (value string, present bool) {
+	if field == sidesField {
+		return storeSides(s.Sides)
+	}
 	return conversation.Store(s.State, field)
 }

@@ -49,9 +49,26 @@ func told(t *testing.T, s *story, d *datadriven.TestData) pair.Command {
 	d.MaybeScanArgs(t, "seq", &seq)
 	body := domain.Body{Type: domain.TextBody, Text: strings.TrimSpace(d.Input)}
 	facts := conversation.Facts{Sender: s.User("ann"), At: start}
+	other := pair.Other{User: s.User(to)}
 	switch d.Cmd {
 	case "send":
-		return pair.Send{To: s.User(to), Message: conversation.SendMessage{Stamp: s.By(name), ClientID: "1", Body: body, Limits: limits}}
+		return pair.Send{To: s.User(to), ContactsOnly: d.HasArg("contacts-only"), Message: conversation.SendMessage{
+			Stamp: s.By(name), ClientID: "1", Body: body, Limits: limits,
+		}}
+	case "request":
+		return pair.RequestContact{Stamp: s.By(name), Other: other, Message: body.Text}
+	case "accept":
+		return pair.AcceptContact{Stamp: s.By(name), Other: other}
+	case "decline":
+		return pair.DeclineContact{Stamp: s.By(name), Other: other}
+	case "remove":
+		return pair.RemoveContact{Stamp: s.By(name), Other: other}
+	case "remark":
+		return pair.RemarkContact{Stamp: s.By(name), Other: other, Remark: body.Text}
+	case "block":
+		return pair.Block{Stamp: s.By(name), Other: other}
+	case "unblock":
+		return pair.Unblock{Stamp: s.By(name), Other: other}
 	case "edit":
 		return pair.Shared{Command: conversation.EditMessage{
 			Stamp: s.By(name), Message: domain.Seq(seq), Facts: facts, Body: body, Limits: limits,

@@ -12,10 +12,16 @@ func decideSend(s State, c Send) ([]domain.Fact, error) {
 		return nil, domain.Errorf(domain.InvalidArgument, "nobody writes to oneself: name another user")
 	}
 	if s.Exists() || c.To == "" {
+		if err := s.mayWrite(by.Actor, c.ContactsOnly); err != nil {
+			return nil, err
+		}
 		return conversation.DecideMessage(s.State, c.Message)
 	}
 	if _, ok := c.To.Partition(); !ok {
 		return nil, domain.Errorf(domain.NotFound, "there is no such user")
+	}
+	if err := s.heardBy(c.To, c.ContactsOnly); err != nil {
+		return nil, err
 	}
 	created := &domain.ConversationCreated{Kind: domain.DirectConversation, Members: []domain.MemberRole{
 		{User: min(by.Actor, c.To), Role: domain.Member},
@@ -28,6 +34,47 @@ func decideSend(s State, c Send) ([]domain.Fact, error) {
 		return nil, err
 	}
 	return append([]domain.Fact{created}, sent...), nil
+}
+
+// decideShared keeps who is blocked from saying anything in any way. What it may do besides is the conversation's matter.
+func decideShared(s State, c Shared) ([]domain.Fact, error) {
+	if says(c.Command) {
+		if err := s.mayWrite(c.By().Actor, false); err != nil {
+			return nil, err
+		}
+	}
+	return conversation.DecideMessage(s.State, c.Command)
+}
+
+// says tells whether a command puts something before the other user, rather than taking it away.
+func says(c conversation.MessageCommand) bool {
+	switch c.(type) {
+	case conversation.SendMessage, conversation.EditMessage:
+		return true
+	default:
+		return false
+	}
+}
+
+// mayWrite refuses who the other side does not hear. Who is no side at all is left to the conversation, which knows
+// nothing of it.
+func (s State) mayWrite(user domain.UserID, contactsOnly bool) error {
+	if s.Role(user) == "" {
+		return nil
+	}
+	return s.heardBy(s.Peer(user), contactsOnly)
+}
+
+// heardBy refuses a user whom the other blocks, and a stranger where the other takes contacts only.
+func (s State) heardBy(other domain.UserID, contactsOnly bool) error {
+	switch {
+	case s.Sides[other].Blocks:
+		return blocked()
+	case contactsOnly && !s.Sides[other].Contact:
+		return domain.Errorf(domain.PermissionDenied, "this user takes messages from contacts only: send a contact request first")
+	default:
+		return nil
+	}
 }
 
 // Sent returns the sequence and the event id of a Send's message. The first sequence of a pair is that of
