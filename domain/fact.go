@@ -193,6 +193,10 @@ type (
 		unsequenced
 		DisplayName *string `json:"display_name,omitempty"`
 		AvatarURL   *string `json:"avatar_url,omitempty"`
+		// Strangers is from whom the user takes direct messages: "anyone" or "contacts".
+		Strangers *string `json:"strangers,omitempty"`
+		// Administrator says whether the user may do what administrators do.
+		Administrator *bool `json:"administrator,omitempty"`
 	}
 	// AccountPasswordChanged replaces the password.
 	AccountPasswordChanged struct {

@@ -52,6 +52,54 @@ type RevokeSession struct {
 	Reason string
 }
 
+// Update changes what stands of the profile and settings.
+type Update struct {
+	domain.Stamp
+	// DisplayName is the user name where it is empty.
+	DisplayName *string
+	AvatarURL   *string
+	// Strangers is Anyone or Contacts.
+	Strangers *string
+}
+
+// From whom a user takes direct messages, in Update.Strangers.
+const (
+	Anyone   = "anyone"
+	Contacts = "contacts"
+)
+
+// ChangePassword replaces the password, and ends every session but one.
+type ChangePassword struct {
+	domain.Stamp
+	// Verified is as in CreateSession.
+	Verified string
+	// PasswordHash is the new one, in the PHC string format.
+	PasswordHash string
+	// Keep is the session that goes on.
+	Keep domain.SessionID
+}
+
+// ResetPassword replaces the password on an administrator's word, and ends every session.
+type ResetPassword struct {
+	domain.Stamp
+	PasswordHash string
+}
+
+// Suspend keeps the user out. Its sessions stay, and work again when it is let in.
+type Suspend struct {
+	domain.Stamp
+	Reason string
+}
+
+// Restore lets a suspended user in again.
+type Restore struct{ domain.Stamp }
+
+// Appoint says whether the user may do what administrators do.
+type Appoint struct {
+	domain.Stamp
+	Administrator bool
+}
+
 // Connect records that a socket of a session was opened.
 type Connect struct {
 	domain.Stamp
@@ -76,6 +124,9 @@ const (
 	Replaced = "replaced"
 	Limit    = "limit"
 	Reused   = "reused"
+	Password = "password"
+	// ByAdministrator is for sessions that an administrator ended.
+	ByAdministrator = "administrator"
 )
 
 // Why a connection ended: with a close frame, without one, or because its gateway fell silent.
@@ -89,16 +140,22 @@ func (Register) command()       {}
 func (CreateSession) command()  {}
 func (RefreshSession) command() {}
 func (RevokeSession) command()  {}
+func (Update) command()         {}
+func (ChangePassword) command() {}
+func (ResetPassword) command()  {}
+func (Suspend) command()        {}
+func (Restore) command()        {}
+func (Appoint) command()        {}
 func (Connect) command()        {}
 func (Disconnect) command()     {}
 
 // Needs returns the fields that a command is decided on; nil means all of them.
 func Needs(c Command) []string {
 	switch c := c.(type) {
-	case Register:
+	case Register, Update, Suspend, Restore, Appoint:
 		return []string{domain.HeaderField}
-	case CreateSession:
-		// Which session is to go is decided among all.
+	case CreateSession, ChangePassword, ResetPassword:
+		// Which sessions are to go is decided among all.
 		return nil
 	case RefreshSession:
 		return []string{domain.HeaderField, sessionField(c.Session)}

@@ -18,6 +18,18 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 		return decideRefreshSession(s, c)
 	case RevokeSession:
 		return decideRevokeSession(s, c)
+	case Update:
+		return decideUpdate(s, c)
+	case ChangePassword:
+		return decideChangePassword(s, c)
+	case ResetPassword:
+		return decideResetPassword(s, c)
+	case Suspend:
+		return decideSuspend(s, c)
+	case Restore:
+		return decideRestore(s)
+	case Appoint:
+		return decideAppoint(s, c)
 	case Connect:
 		return decideConnect(s, c)
 	case Disconnect:

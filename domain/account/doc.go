@@ -3,7 +3,7 @@
 //
 // The fields of its decision state are
 //
-//	h             header: name, profile, password hash (JSON)
+//	h             header: name, profile, settings, password hash, suspended or not, administrator or not (JSON)
 //	s:<session>   one login: its device, its refresh token, when it was last used (JSON)
 //	k:<connection> one open socket: session and gateway; a free field
 //
@@ -15,6 +15,9 @@
 //
 // A refresh token that was used before means that somebody copied it. [Decide] then returns facts and an error
 // together: the session is revoked, and the caller refused.
+//
+// A new password ends all sessions but the one that set it, in the same commit. A suspension ends none: whoever is let in
+// again goes on where it was. Both close sockets: push acts on the events.
 //
 // Whoever finds a connection gone, its gateway by closing it or the sweep by its silence, gives [Disconnect]. The
 // connection's field guards itself, so exactly one of them is recorded.

@@ -21,6 +21,12 @@ func Evolve(s State, e domain.Event) State {
 		if fact.AvatarURL != nil {
 			s.AvatarURL = *fact.AvatarURL
 		}
+		if fact.Strangers != nil {
+			s.ContactsOnly = *fact.Strangers == Contacts
+		}
+		if fact.Administrator != nil {
+			s.Administrator = *fact.Administrator
+		}
 	case *domain.AccountPasswordChanged:
 		s.PasswordHash = fact.PasswordHash
 	case *domain.AccountSuspended:

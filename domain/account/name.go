@@ -18,6 +18,9 @@ const (
 	MaxSessions = 50
 	// MaxDevice bounds what a client says about its device and itself, in characters.
 	MaxDevice = 128
+	// MaxAvatarURL and MaxReason are in characters.
+	MaxAvatarURL = 2048
+	MaxReason    = 256
 )
 
 // Username brings a user name to the form it is kept in, lower case, and refuses what is none.

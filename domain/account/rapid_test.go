@@ -25,6 +25,8 @@ func TestRandomCommands(t *testing.T) {
 			}
 			checkInvariants(t, l)
 			checkRefresh(t, l, c, refused, tokens)
+			checkSuspended(t, l, events, refused)
+			checkPassword(t, l, c, refused)
 			for _, e := range events {
 				switch fact := e.Data.(type) {
 				case *domain.SessionCreated:
@@ -45,12 +47,26 @@ func anyCommand(t *rapid.T, step int, tokens map[domain.SessionID][]string) acco
 	number := func(name string, most int) string { return strconv.Itoa(rapid.IntRange(0, most).Draw(t, name)) }
 	session := domain.SessionID("s" + number("session", 80))
 	connection := domain.ConnectionID("c" + number("connection", 9))
-	switch rapid.IntRange(0, 10).Draw(t, "command") {
+	switch rapid.IntRange(0, 16).Draw(t, "command") {
 	case 5:
 		truth := rapid.SampledFrom([]*bool{nil, new(true), new(false)})
 		return account.ChangeSettings{
 			Stamp: stamp, Conversation: domain.ConversationID("g" + number("conversation", 2)), Pinned: truth.Draw(t, "pinned"), Muted: truth.Draw(t, "muted"),
 		}
+	case 16:
+		return account.Update{Stamp: stamp, DisplayName: optional(t, "", "Ann"), AvatarURL: optional(t, "", "https://a.example/1", "ftp://a"), Strangers: optional(t, account.Anyone, account.Contacts, "nobody")}
+	case 11:
+		return account.ChangePassword{
+			Stamp: stamp, Keep: session, Verified: rapid.SampledFrom([]string{"hash", "other"}).Draw(t, "verified"), PasswordHash: "hash",
+		}
+	case 12:
+		return account.ResetPassword{Stamp: stamp, PasswordHash: "hash"}
+	case 13:
+		return account.Suspend{Stamp: stamp}
+	case 14:
+		return account.Restore{Stamp: stamp}
+	case 15:
+		return account.Appoint{Stamp: stamp, Administrator: rapid.Bool().Draw(t, "administrator")}
 	case 0:
 		return account.Register{Stamp: stamp, Username: "ann", PasswordHash: "hash"}
 	case 1:
@@ -114,8 +130,50 @@ func checkRefresh(t *rapid.T, l *log, c account.Command, refused error, tokens m
 		return
 	}
 	_, alive := l.State().Sessions[refresh.Session]
+	if l.State().Suspended {
+		return // nothing works then, and nothing ends
+	}
 	newest := refresh.Presented == known[len(known)-1]
 	if newest != alive || newest != (refused == nil) {
 		t.Fatalf("newest token: %v, session alive: %v, refused: %v", newest, alive, refused)
+	}
+}
+
+func optional(t *rapid.T, values ...string) *string {
+	if rapid.Bool().Draw(t, "left out") {
+		return nil
+	}
+	value := rapid.SampledFrom(values).Draw(t, "value")
+	return &value
+}
+
+// checkSuspended finds that nobody gets in while the account is suspended.
+func checkSuspended(t *rapid.T, l *log, events []domain.Event, refused error) {
+	for _, e := range events {
+		switch e.Data.(type) {
+		case *domain.SessionCreated, *domain.SessionConnected, *domain.SessionRefreshed:
+			if l.State().Suspended {
+				t.Fatalf("%s although suspended (%v)", e.Data.EventType(), refused)
+			}
+		default:
+		}
+	}
+}
+
+// checkPassword finds that a new password leaves no session but the one that set it.
+func checkPassword(t *rapid.T, l *log, c account.Command, refused error) {
+	if refused != nil {
+		return
+	}
+	switch c := c.(type) {
+	case account.ChangePassword:
+		if _, kept := l.State().Sessions[c.Keep]; !kept || len(l.State().Sessions) != 1 {
+			t.Fatalf("kept %s of %v", c.Keep, l.State().Sessions)
+		}
+	case account.ResetPassword:
+		if len(l.State().Sessions) != 0 {
+			t.Fatalf("left %v", l.State().Sessions)
+		}
+	default:
 	}
 }

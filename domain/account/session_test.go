@@ -29,12 +29,10 @@ func TestLoginIsRefused(t *testing.T) {
 	refuse(t, l, unnamed, domain.InvalidArgument)
 }
 
-// Suspension comes from outside these commands so far; the rules heed it already.
 func TestSuspendedAccountsRefuseSessions(t *testing.T) {
 	l := registered(t)
 	give(t, l, login(1, 0))
-	l.Events = append(l.Events, domain.Event{At: start, Data: &domain.AccountSuspended{}})
-	l.Fields[domain.HeaderField], _ = account.Store(account.Evolve(l.State(), l.Events[len(l.Events)-1]), domain.HeaderField)
+	give(t, l, account.Suspend{Stamp: at(0), Reason: "spam"})
 
 	refuse(t, l, login(2, 1), domain.PermissionDenied)
 	refuse(t, l, account.Connect{Stamp: at(1), Session: "s1", Connection: "c1", Gateway: "g"}, domain.PermissionDenied)

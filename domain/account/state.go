@@ -29,6 +29,10 @@ type Profile struct {
 	CreatedAt    time.Time
 	// Suspended keeps the user out.
 	Suspended bool
+	// ContactsOnly says that the user takes direct messages from contacts alone.
+	ContactsOnly bool
+	// Administrator says that the user may do what administrators do.
+	Administrator bool
 }
 
 // Exists says whether the account was registered.
@@ -62,12 +66,14 @@ func connectionField(id domain.ConnectionID) string { return connectionPrefix + 
 // profileForm and sessionForm are the stored forms, which can never change but by new members.
 type (
 	profileForm struct {
-		Username     string `json:"username"`
-		DisplayName  string `json:"display_name"`
-		AvatarURL    string `json:"avatar_url,omitempty"`
-		PasswordHash string `json:"password_hash"`
-		CreatedAt    int64  `json:"created_at"`
-		Suspended    bool   `json:"suspended,omitempty"`
+		Username      string `json:"username"`
+		DisplayName   string `json:"display_name"`
+		AvatarURL     string `json:"avatar_url,omitempty"`
+		PasswordHash  string `json:"password_hash"`
+		CreatedAt     int64  `json:"created_at"`
+		Suspended     bool   `json:"suspended,omitempty"`
+		ContactsOnly  bool   `json:"contacts_only,omitempty"`
+		Administrator bool   `json:"administrator,omitempty"`
 	}
 	sessionForm struct {
 		DeviceID    string `json:"device_id,omitempty"`
@@ -101,6 +107,7 @@ func (s *State) load(field, value string) error {
 		s.Profile = Profile{
 			Username: form.Username, DisplayName: form.DisplayName, AvatarURL: form.AvatarURL,
 			PasswordHash: form.PasswordHash, CreatedAt: time.UnixMilli(form.CreatedAt).UTC(), Suspended: form.Suspended,
+			ContactsOnly: form.ContactsOnly, Administrator: form.Administrator,
 		}
 		return nil
 	}
@@ -140,6 +147,7 @@ func Store(s State, field string) (value string, present bool) {
 		return encode(profileForm{
 			Username: s.Username, DisplayName: s.DisplayName, AvatarURL: s.AvatarURL,
 			PasswordHash: s.PasswordHash, CreatedAt: s.CreatedAt.UnixMilli(), Suspended: s.Suspended,
+			ContactsOnly: s.ContactsOnly, Administrator: s.Administrator,
 		}), true
 	}
 	if id, ok := strings.CutPrefix(field, sessionPrefix); ok {

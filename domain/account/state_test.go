@@ -29,6 +29,13 @@ var stored = []struct {
 		}},
 	},
 	{
+		field: "h",
+		value: `{"username":"ann","display_name":"Ann","password_hash":"argon","created_at":1767323045678,"contacts_only":true,"administrator":true}`,
+		want: account.State{Profile: account.Profile{
+			Username: "ann", DisplayName: "Ann", PasswordHash: "argon", CreatedAt: start, ContactsOnly: true, Administrator: true,
+		}},
+	},
+	{
 		field: "s:s1",
 		value: `{"refresh_hash":"aa","created_at":1767323045678,"last_used_at":1767323045678}`,
 		want: account.State{Sessions: map[domain.SessionID]account.Session{

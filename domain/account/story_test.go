@@ -51,6 +51,18 @@ func told(t *testing.T, s *story, d *datadriven.TestData) account.Command {
 		return account.RefreshSession{Stamp: by, Session: session, Presented: word(d, "token"), Next: word(d, "next")}
 	case "revoke":
 		return account.RevokeSession{Stamp: by, Session: session}
+	case "update":
+		return account.Update{Stamp: by, DisplayName: given(d, "display"), AvatarURL: given(d, "avatar"), Strangers: given(d, "strangers")}
+	case "password":
+		return account.ChangePassword{Stamp: by, Keep: session, Verified: word(d, "verified"), PasswordHash: word(d, "hash")}
+	case "reset":
+		return account.ResetPassword{Stamp: s.By("admin"), PasswordHash: word(d, "hash")}
+	case "suspend":
+		return account.Suspend{Stamp: s.By("admin"), Reason: word(d, "reason")}
+	case "restore":
+		return account.Restore{Stamp: s.By("admin")}
+	case "appoint":
+		return account.Appoint{Stamp: s.By(""), Administrator: word(d, "to") == "administrator"}
 	case "connect":
 		return account.Connect{
 			Stamp: by, Session: session, Connection: connection, Gateway: word(d, "gateway"), Client: word(d, "client"),
@@ -83,4 +95,13 @@ func word(d *datadriven.TestData, key string) string {
 		}
 	}
 	return ""
+}
+
+// given returns an argument that may be left out, or empty.
+func given(d *datadriven.TestData, key string) *string {
+	if !d.HasArg(key) {
+		return nil
+	}
+	value := word(d, key)
+	return &value
 }

@@ -60,7 +60,7 @@ func (p *partition) personal(out *outbox, r *schema.Record) {
 		p.logger.Error("event cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
 		return
 	}
-	if a := p.gathering.of(slices.Values(domain.Personal(r.Actor, fact)), nil); a.connections > 0 {
+	if a := p.gathering.of(slices.Values(domain.Personal(r.Aggregate, r.Actor, fact)), nil); a.connections > 0 {
 		out.put(schema.ClassEvent, accountFrame(r, data), a)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -270,6 +271,48 @@ func TestRevokedSessionsAndSuspendedUsersAreClosed(t *testing.T) {
 	}
 	expectClosed(t, m, "g", map[uint32]uint16{1: 4102, 2: 4102, 3: 4102})
 	_ = second
+}
+
+func TestWhatConcernsUsersIsPushedToThemAlone(t *testing.T) {
+	m, s := newMemory(), newStory(1)
+	pair := conversationIn(1, 0).Aggregate()
+	alice, bob, admin := inPartition(1, 1), inPartition(1, 2), inPartition(1, 3)
+	for n, u := range []domain.UserID{alice, bob, admin, alice} {
+		m.connect(u, "g", uint32(n+1))
+	}
+	name := "Alice"
+	s.append(t, pair, alice, &domain.ContactRequested{User: bob, Message: "it is \"me\""})
+	s.append(t, pair, bob, &domain.ContactAccepted{User: alice})
+	s.append(t, pair, alice, &domain.ContactRemarked{User: bob, Remark: "neighbour"})
+	s.append(t, pair, bob, &domain.UserBlocked{User: alice})
+	s.append(t, alice.Aggregate(), admin, &domain.AccountUpdated{DisplayName: &name})
+	s.append(t, alice.Aggregate(), alice, &domain.AccountPasswordChanged{PasswordHash: "hash"})
+	o := run(t, push.Config{Bus: m})
+	take(t, o, 1, 1)
+	if err := handle(o, s.batch(1, 1, 6)); err != nil {
+		t.Fatal(err)
+	}
+	frame := func(typ domain.EventType, actor domain.UserID, data string) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","method":"account","params":{"type":%q,"actor":%q,"data":%s}}`, typ, actor, data)
+	}
+	asked := frame(domain.TypeContactRequested, alice, fmt.Sprintf(`{"user":%q,"message":"it is \"me\""}`, bob))
+	accepted := frame(domain.TypeContactAccepted, bob, fmt.Sprintf(`{"user":%q}`, alice))
+	toAlice := []string{
+		asked, accepted, frame(domain.TypeContactRemarked, alice, fmt.Sprintf(`{"user":%q,"remark":"neighbour"}`, bob)),
+		frame(domain.TypeAccountUpdated, admin, `{"display_name":"Alice"}`),
+	}
+	want := map[uint32][]string{
+		1: toAlice, 4: toAlice, 2: {asked, accepted, frame(domain.TypeUserBlocked, bob, fmt.Sprintf(`{"user":%q}`, alice))},
+	}
+	got := make(map[uint32][]string)
+	for number, items := range received(m.sent(t)["g"]) {
+		for _, item := range items {
+			got[number] = append(got[number], string(item.Frame))
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func TestTypingGoesToTheOthersAndIsNotCounted(t *testing.T) {

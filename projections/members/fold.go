@@ -99,7 +99,7 @@ func (e event) change(user domain.UserID, s *state) {
 }
 
 func (f *folding) apply(e event, w *checkpoint.Writes) {
-	for _, user := range domain.Personal(e.Actor, e.fact) {
+	for _, user := range domain.Personal(e.Aggregate, e.Actor, e.fact) {
 		g := w.Guarded(f.p.OutsideKey(seqName, string(user)), 0)
 		// The guard lets this through once, so adding is as good as setting.
 		g.Do(e.Seq, "HINCRBY", f.p.OutsideKey(seqName, string(user)), strconv.Itoa(e.Partition), "1")
