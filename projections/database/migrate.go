@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -29,7 +30,7 @@ func (m *Migrations) Up(ctx context.Context) ([]Migration, error) {
 		if err := m.fits(applied, false); err != nil {
 			return err
 		}
-		for _, file := range m.files[min(len(applied), len(m.files)):] {
+		for _, file := range m.missing(applied) {
 			row, err := m.up(ctx, db, file)
 			if err != nil {
 				return err
@@ -49,10 +50,10 @@ func (m *Migrations) Down(ctx context.Context) (undone Migration, ok bool, err e
 			return err
 		}
 		last := applied[len(applied)-1]
-		if last.Number > len(m.files) {
+		file, known := m.file(last.Number)
+		if !known {
 			return fmt.Errorf("migration %d (%s) was applied by a newer mpim: take it back with that one", last.Number, last.Name)
 		}
-		file := m.files[last.Number-1]
 		for _, statement := range file.down {
 			if _, err := db.ExecContext(ctx, m.db.DDL(statement)); err != nil {
 				return fmt.Errorf("take back migration %d (%s): %w", file.number, file.name, err)
@@ -73,17 +74,18 @@ func (m *Migrations) List(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Migration, 0, max(len(applied), len(m.files)))
-	for i, file := range m.files {
-		if i < len(applied) {
-			list = append(list, listed(file, applied[i]))
+	list := make([]Migration, 0, len(m.files))
+	for _, row := range applied {
+		if file, known := m.file(row.Number); known {
+			list = append(list, listed(file, row))
 		} else {
-			list = append(list, Migration{Number: file.number, Name: file.name, Requires: file.requires, Known: true})
+			list = append(list, Migration{Number: row.Number, Name: row.Name, AppliedAt: row.AppliedAt, Requires: row.Requires})
 		}
 	}
-	for _, row := range applied[min(len(applied), len(m.files)):] {
-		list = append(list, Migration{Number: row.Number, Name: row.Name, AppliedAt: row.AppliedAt, Requires: row.Requires})
+	for _, file := range m.missing(applied) {
+		list = append(list, Migration{Number: file.number, Name: file.name, Requires: file.requires, Known: true})
 	}
+	slices.SortFunc(list, func(a, b Migration) int { return a.Number - b.Number })
 	return list, nil
 }
 
@@ -99,23 +101,19 @@ func (m *Migrations) Check(ctx context.Context) error {
 
 // fits compares what was applied with what this binary knows.
 func (m *Migrations) fits(applied []appliedMigration, complete bool) error {
-	for i, row := range applied {
-		if row.Requires > len(m.files) {
+	for _, row := range applied {
+		if row.Requires > m.newest() {
 			return fmt.Errorf("the schema of %s needs a newer mpim: migration %d (%s) requires one that knows %d, this knows %d",
-				m.db, row.Number, row.Name, row.Requires, len(m.files))
+				m.db, row.Number, row.Name, row.Requires, m.newest())
 		}
-		if row.Number != i+1 {
-			return fmt.Errorf("migration %d was never applied to %s, but %d was: restore the table schema_migrations",
-				i+1, m.db, row.Number)
-		}
-		if i < len(m.files) && row.Checksum != m.files[i].checksum {
+		if file, known := m.file(row.Number); known && row.Checksum != file.checksum {
 			return fmt.Errorf("migration %d (%s) of %s is not the one this mpim knows: they come from different sources",
 				row.Number, row.Name, m.db)
 		}
 	}
-	if complete && len(applied) < len(m.files) {
-		return fmt.Errorf("the schema of %s is at migration %d and this mpim needs %d: run `mpim migrate up`",
-			m.db, len(applied), len(m.files))
+	if missing := m.missing(applied); complete && len(missing) > 0 {
+		return fmt.Errorf("the schema of %s lacks migration %d (%s), which this mpim needs: run `mpim migrate up`",
+			m.db, missing[0].number, missing[0].name)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 // Migrations are the numbered files of a schema and the database they belong to.
 type Migrations struct {
 	db    *DB
-	files []migration // in order of number, which count from 1 without a gap
+	files []migration // in order of number, from 1
 }
 
 // Migration is one step of the schema, as lists show it.
@@ -74,17 +74,42 @@ func NewMigrations(db *DB, files fs.FS) (*Migrations, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	for i, name := range names {
+	for _, name := range names {
 		read, err := readMigration(files, name)
 		if err != nil {
 			return nil, fmt.Errorf("migration %s: %w", name, err)
 		}
-		if read.number != i+1 {
-			return nil, fmt.Errorf("migration %s: its number must be %d", name, i+1)
+		if last := m.newest(); read.number == last || last == 0 && read.number != 1 {
+			return nil, fmt.Errorf("migration %s: numbers begin with 1, and each is there once", name)
 		}
 		m.files = append(m.files, read)
 	}
 	return m, nil
+}
+
+// newest returns the highest number that this binary knows.
+func (m *Migrations) newest() int {
+	if len(m.files) == 0 {
+		return 0
+	}
+	return m.files[len(m.files)-1].number
+}
+
+// missing returns the files that are still to be applied, in order. One may have a lower number than others that were
+// applied: they come from lines of work that ended in another order than they began, and stand beside each other.
+func (m *Migrations) missing(applied []appliedMigration) []migration {
+	return slices.DeleteFunc(slices.Clone(m.files), func(file migration) bool {
+		return slices.ContainsFunc(applied, func(row appliedMigration) bool { return row.Number == file.number })
+	})
+}
+
+// file returns the file with a number.
+func (m *Migrations) file(number int) (migration, bool) {
+	i, ok := slices.BinarySearchFunc(m.files, number, func(file migration, n int) int { return file.number - n })
+	if !ok {
+		return migration{}, false
+	}
+	return m.files[i], true
 }
 
 var migrationName = regexp.MustCompile(`^(\d{4})_([a-z0-9_]+)\.up\.sql$`)

@@ -3,7 +3,8 @@
 //
 // # Design
 //
-// A file is called NNNN_name.up.sql, with NNNN_name.down.sql beside it; package database runs them. Statements end with a
+// A file is called NNNN_name.up.sql, with NNNN_name.down.sql beside it; package database runs them in order of number, and one
+// that comes late with a lower number after those that are applied. Statements end with a
 // semicolon at the end of a line, and name column types by the words that database.DB.DDL knows, so that one file
 // serves every dialect. Each statement can be run again without harm (IF NOT EXISTS), because MySQL commits
 // each by itself and a migration may be cut off between two. Files only expand the schema and never change once
