@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/projections"
+	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -35,6 +36,11 @@ func liveInRedis(client *redis.Client, partitions int) []dumper {
 		presence.New(presence.Config{Client: client, Partitions: partitions}), members.New(members.Config{Client: client, Partitions: partitions}),
 		inbox.New(inbox.Config{Client: client, Partitions: partitions}), recent.New(recent.Config{Client: client, Partitions: partitions}),
 	}
+}
+
+// inSQL returns the projections whose rows a database holds.
+func inSQL(db *database.DB) []projections.Projection {
+	return []projections.Projection{history.New(db), contacts.New(db)}
 }
 
 // verifyNothingSetBack lets late writes arrive, and watches that no checkpoint goes back. It has to be seen at once: whoever
@@ -87,17 +93,21 @@ func (r *checkerRun) verifyProjections(ctx context.Context) {
 		inbox.New(inbox.Config{Client: client, Partitions: all, Space: space}), recent.New(recent.Config{Client: client, Partitions: all, Space: space}),
 	}
 	liveDB, freshDB := r.databases(ctx)
-	again := history.New(freshDB)
+	liveSQL, freshSQL := inSQL(liveDB), inSQL(freshDB)
 	reader := streams.Reader{Client: client, Partitions: all}
 	for partition := range all {
 		for n, p := range fresh {
 			r.compare(ctx, reader, live[n], p, partition)
 			r.verifyCheckpoint(ctx, reader, live[n], partition)
 		}
-		r.verifyCheckpoint(ctx, reader, history.New(liveDB), partition)
-		r.fold(ctx, reader, again, partition)
+		for n, p := range freshSQL {
+			r.verifyCheckpoint(ctx, reader, liveSQL[n], partition)
+			r.fold(ctx, reader, p, partition)
+		}
 	}
-	r.compareHistory(ctx, liveDB, freshDB)
+	for _, p := range freshSQL {
+		r.compareTables(ctx, p.Name(), liveDB, freshDB)
+	}
 }
 
 // verifyCheckpoint waits until a live projection stands at the end of the log: one that a deposed worker set back stays
@@ -209,15 +219,18 @@ func (r *checkerRun) compare(ctx context.Context, reader streams.Reader, live, f
 	}
 }
 
-func (r *checkerRun) compareHistory(ctx context.Context, live, fresh *database.DB) {
-	tables := projectionstest.Rows(ctx, r.t, fresh, "SELECT table_name AS t FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE 'history\\_%' ORDER BY 1")
+func (r *checkerRun) compareTables(ctx context.Context, projection string, live, fresh *database.DB) {
+	tables := projectionstest.Rows(ctx, r.t, fresh, "SELECT table_name AS t FROM information_schema.tables "+
+		"WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name LIKE ? ORDER BY 1", projection+"\\_1\\_%")
 	if len(tables) == 0 {
-		r.t.Fatal("a fresh fold of history made no tables")
+		r.t.Fatalf("a fresh fold of %s made no tables", projection)
 	}
 	for _, line := range tables {
 		table := strings.Trim(strings.TrimPrefix(line, "t="), `"`)
-		query := "SELECT * FROM " + table + " ORDER BY 1, 2, 3"
+		query := "SELECT * FROM " + table
 		got, want := projectionstest.Rows(ctx, r.t, live, query), projectionstest.Rows(ctx, r.t, fresh, query)
+		slices.Sort(got)
+		slices.Sort(want)
 		r.t.Logf("%s: %d rows", table, len(want))
 		for n := range max(len(got), len(want)) {
 			if n >= len(got) || n >= len(want) || got[n] != want[n] {

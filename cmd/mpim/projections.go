@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"mpim/projections"
+	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
@@ -17,6 +18,7 @@ import (
 // inSQL are the projections whose state is tables, in the order in which lists show them.
 var inSQL = []tables.Definition{
 	history.Definition,
+	contacts.Definition,
 }
 
 // keptInSQL says whether the state of a projection is tables.
