@@ -61,6 +61,9 @@ func Needs(c Command) []string {
 	}
 }
 
+// SideFields returns what State.Sides is read from.
+func SideFields() []string { return []string{sidesField} }
+
 // Fields returns what State.See and State.Progress of one user are read from.
 func Fields(user domain.UserID) []string { return conversation.PairFields(user) }
 

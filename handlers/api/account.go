@@ -69,10 +69,6 @@ func (o *Operations) register(ctx context.Context, caller Caller, in registerInp
 	return registerResult{User: userObject(user, result.State.Profile), Changed: at(result.Position)}, nil
 }
 
-func (o *Operations) accountGet(ctx context.Context, caller Caller, in accountGetInput) (userResult, error) {
-	return o.user(ctx, caller.User, in.ReadAfter)
-}
-
 func (o *Operations) userGet(ctx context.Context, _ Caller, in userGetInput) (userResult, error) {
 	user := domain.UserID(in.User)
 	if name, ok := strings.CutPrefix(in.User, "@"); ok {

@@ -165,6 +165,11 @@ func TestPresence(t *testing.T) {
 	if got := visible(); len(got) != 2 {
 		t.Errorf("visible are %v after one has left", got)
 	}
+	b.Must(t, dave, "contact.request", P{"user": alice.User})
+	b.Must(t, alice, "contact.accept", P{"user": dave.User})
+	if got := visible(); !got[string(dave.User)] {
+		t.Errorf("visible are %v, want contacts among them", got)
+	}
 	b.Must(t, bob, "presence.set", P{"status": "busy", "text": "meeting"})
 	_, err := b.Call(t, bob, "presence.set", P{"status": "offline"})
 	wantCode(t, err, domain.InvalidArgument)

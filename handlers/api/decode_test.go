@@ -48,7 +48,8 @@ func TestEveryOperationRefusesWhatIsNotItsParams(t *testing.T) {
 	}
 }
 
-// bad are parameters that an operation refuses, by the code. $C is a conversation of the caller, $U its user.
+// bad are parameters that an operation refuses, by the code. $C is a conversation of the caller, $U its user,
+// $B another.
 var bad = map[string]map[domain.Code][]string{
 	"account.register": {
 		domain.InvalidArgument: {
@@ -70,10 +71,34 @@ var bad = map[string]map[domain.Code][]string{
 		domain.Unauthenticated: {`{"username":"alice","password":"wrong horse"}`, `{"username":"ghost","password":"wrong horse"}`, `{"username":"\u0001","password":"x"}`},
 		domain.TooLarge:        {`{"username":"alice","password":"correct horse","device_id":"` + strings.Repeat("d", 200) + `"}`},
 	},
-	"session.refresh":   {domain.Unauthenticated: {`{"refresh_token":"x"}`}, domain.InvalidArgument: {`{}`, `{"refresh_token":null}`, `{"refresh_token":1}`}},
-	"session.revoke":    {domain.NotFound: {`{"session":"x"}`}, domain.InvalidArgument: {`{}`, `{"session":1}`}},
-	"session.list":      {domain.InvalidArgument: {`{"after_position":"x"}`, `{"after_position":1}`}},
-	"account.get":       {domain.InvalidArgument: {`{"after_position":"x"}`}},
+	"session.refresh": {domain.Unauthenticated: {`{"refresh_token":"x"}`}, domain.InvalidArgument: {`{}`, `{"refresh_token":null}`, `{"refresh_token":1}`}},
+	"session.revoke":  {domain.NotFound: {`{"session":"x"}`}, domain.InvalidArgument: {`{}`, `{"session":1}`}},
+	"session.list":    {domain.InvalidArgument: {`{"after_position":"x"}`, `{"after_position":1}`}},
+	"account.get":     {domain.InvalidArgument: {`{"after_position":"x"}`}},
+	"account.update": {
+		domain.InvalidArgument: {`{"display_name":1}`, `{"display_name":"a\nb"}`, `{"avatar_url":"javascript:alert(1)"}`, `{"strangers":"nobody"}`, `{"strangers":true}`, `{"username":"bob"}`},
+		domain.TooLarge:        {`{"display_name":"` + strings.Repeat("n", 65) + `"}`, `{"avatar_url":"https://x/` + strings.Repeat("n", 2048) + `"}`},
+	},
+	"account.password": {
+		domain.InvalidArgument:  {`{}`, `{"old_password":"correct horse"}`, `{"new_password":"long enough"}`, `{"old_password":"correct horse","new_password":"short"}`},
+		domain.PermissionDenied: {`{"old_password":"wrong horse","new_password":"long enough"}`},
+		domain.TooLarge:         {`{"old_password":"correct horse","new_password":"` + strings.Repeat("p", 257) + `"}`},
+	},
+	"user.list":       {domain.InvalidArgument: {`{}`, `{"id":"x"}`, `{"id":[1]}`, `{"id":null}`, `{"id":[],"after_position":"x"}`}, domain.TooLarge: {`{"id":["x"` + strings.Repeat(`,"x"`, 100) + `]}`}},
+	"contact.accept":  {domain.NotFound: {`{"user":"x"}`, `{"user":"$B"}`}, domain.InvalidArgument: {`{}`, `{"user":1}`, `{"user":"$U"}`, `{"user":null}`}},
+	"contact.decline": {domain.NotFound: {`{"user":"x"}`, `{"user":"$B"}`}, domain.InvalidArgument: {`{}`, `{"user":1}`, `{"user":"$U"}`}},
+	"contact.remove":  {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":[]}`, `{"user":"$U"}`}},
+	"contact.request": {
+		domain.NotFound:        {`{"user":"x"}`, `{"user":"@bob"}`},
+		domain.InvalidArgument: {`{}`, `{"user":"$U"}`, `{"user":"$B","message":1}`, `{"user":"$B","message":"a\u0000b"}`},
+		domain.TooLarge:        {`{"user":"$B","message":"` + strings.Repeat("x", 257) + `"}`},
+	},
+	"contact.remark": {
+		domain.NotFound:        {`{"user":"x","remark":"y"}`, `{"user":"$B","remark":"no contact"}`},
+		domain.InvalidArgument: {`{}`, `{"user":"$B"}`, `{"user":"$U","remark":"me"}`, `{"user":"$B","remark":1}`},
+	},
+	"user.block":        {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$U"}`, `{"user":{}}`}},
+	"user.unblock":      {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$U"}`, `{"user":true}`}},
 	"user.get":          {domain.NotFound: {`{"user":"x"}`, `{"user":"@"}`}, domain.InvalidArgument: {`{}`, `{"user":1}`}},
 	"presence.get":      {domain.InvalidArgument: {`{}`, `{"users":null}`, `{"users":"x"}`, `{"users":[1]}`, `{"users":{}}`}},
 	"presence.set":      {domain.InvalidArgument: {`{}`, `{"status":"offline"}`, `{"status":1}`, `{"status":"away","text":1}`}},
@@ -175,7 +200,7 @@ func TestBadInputs(t *testing.T) {
 	alice := b.User(t, "alice")
 	group := newGroup(t, b, alice)
 	send(t, b, alice, P{"conversation": group}, "hello")
-	replace := strings.NewReplacer("$C", group, "$U", string(alice.User))
+	replace := strings.NewReplacer("$C", group, "$U", string(alice.User), "$B", string(b.User(t, "bob").User))
 	for _, operation := range b.Registry.Operations() {
 		if bad[operation.Method] == nil {
 			t.Errorf("%s has no bad inputs", operation.Method)

@@ -112,20 +112,7 @@ func (o *Operations) deliver(
 		})
 		return result.Appended, err
 	}
-	send := command.Request[pair.Command]{
-		Aggregate: id.Aggregate(), Command: pair.Send{Message: message}, Entropy: entropy(), ID: request,
-	}
-	// Most messages go to a conversation that exists. Only where it does not is it asked whether the user does.
-	result, err := command.Execute(ctx, o.Log, command.Pair, send)
-	if to == "" || err == nil || domain.CodeOf(err) != domain.NotFound {
-		return result.Appended, err
-	}
-	if _, err := o.profile(ctx, to); err != nil {
-		return domain.Appended{}, err
-	}
-	send.Command = pair.Send{To: to, Message: message}
-	result, err = command.Execute(ctx, o.Log, command.Pair, send)
-	return result.Appended, err
+	return o.sendDirect(ctx, id, to, message, request)
 }
 
 func (o *Operations) edit(ctx context.Context, caller Caller, in editInput) (Changed, error) {

@@ -135,6 +135,7 @@ type Operations struct {
 	rates           atomic.Pointer[Rates]
 	sends, receipts *buckets
 	large           *turns
+	peers           peers
 }
 
 // Defaults of Config.

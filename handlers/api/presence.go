@@ -14,7 +14,7 @@ import (
 
 type (
 	presenceGetInput struct {
-		Users []domain.UserID `json:"users" nullable:"false" doc:"Up to 1,000. Those that the caller shares no conversation with are left out."`
+		Users []domain.UserID `json:"users" nullable:"false" doc:"Up to 1,000. Those that are neither contacts of the caller nor members of one of its conversations are left out."`
 		ReadAfter
 	}
 	presenceGetResult struct {
@@ -70,7 +70,8 @@ func (o *Operations) presenceGet(ctx context.Context, caller Caller, in presence
 	return result, nil
 }
 
-// acquainted returns those of the users that are members of a conversation together with user, once each, and user itself.
+// acquainted returns those of the users that are contacts of user or members of a conversation together with it, once each,
+// and user itself.
 func (o *Operations) acquainted(ctx context.Context, user domain.UserID, users []domain.UserID) ([]domain.UserID, error) {
 	users = slices.Clone(users)
 	slices.Sort(users)
@@ -104,7 +105,7 @@ func (o *Operations) acquainted(ctx context.Context, user domain.UserID, users [
 	return visible, nil
 }
 
-// together says whether two users are members of one conversation. The projection says which to look at; decision state
+// together says whether two users are contacts, or members of one conversation. The projection says which to look at; decision state
 // decides.
 func (o *Operations) together(ctx context.Context, user, other domain.UserID, mine map[domain.ConversationID]bool) (bool, error) {
 	if partition, ok := other.Partition(); !ok || partition >= o.Placement.Partitions {
@@ -112,6 +113,9 @@ func (o *Operations) together(ctx context.Context, user, other domain.UserID, mi
 	}
 	if user == other || mine[o.Placement.Pair(user, other)] {
 		return true, nil
+	}
+	if contacts, err := o.contacts(ctx, user, other); contacts || err != nil {
+		return contacts, err
 	}
 	theirs, err := o.Members.Conversations(ctx, other)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 // Registry returns all operations, ready to be called.
 func (o *Operations) Registry() *Registry {
-	return NewRegistry(slices.Concat(o.aboutUsers(), o.aboutConversations(), o.aboutMessages())...)
+	return NewRegistry(slices.Concat(o.aboutUsers(), o.aboutContacts(), o.aboutConversations(), o.aboutMessages())...)
 }
 
 // aboutUsers returns the operations on accounts, sessions and presence.
@@ -36,14 +36,55 @@ func (o *Operations) aboutUsers() []*Operation {
 			Method: "account.get", Verb: http.MethodGet, Path: "/v1/me", Summary: "Get the caller's account.",
 		}, o.accountGet),
 		define(o, Operation{
+			Method: "account.update", Verb: http.MethodPatch, Path: "/v1/me", Summary: "Change the caller's profile and settings.", Changes: true,
+		}, o.accountUpdate),
+		define(o, Operation{
+			Method: "account.password", Verb: http.MethodPost, Path: "/v1/me/password",
+			Summary: "Change the caller's password; every other session ends.", Changes: true,
+		}, o.accountPassword),
+		define(o, Operation{
 			Method: "user.get", Verb: http.MethodGet, Path: "/v1/users/{user}", Summary: "Get a user, by id or by @name.",
 		}, o.userGet),
+		define(o, Operation{
+			Method: "user.list", Verb: http.MethodGet, Path: "/v1/users", Summary: "Get users by their ids.",
+		}, o.userList),
 		define(o, Operation{
 			Method: "presence.get", Verb: http.MethodGet, Path: "/v1/presence", Summary: "Ask who is online.",
 		}, o.presenceGet),
 		define(o, Operation{
 			Method: "presence.set", Verb: http.MethodPut, Path: "/v1/me/presence", Summary: "Choose what others see.", Changes: true,
 		}, o.presenceSet),
+	}
+}
+
+// aboutContacts returns the operations on what users are to each other.
+func (o *Operations) aboutContacts() []*Operation {
+	const oneRequest, oneContact, oneBlock = "/v1/contacts/requests/{user}", "/v1/contacts/{user}", "/v1/blocks/{user}"
+	return []*Operation{
+		define(o, Operation{
+			Method: "contact.request", Verb: http.MethodPost, Path: "/v1/contacts/requests", Status: http.StatusCreated,
+			Summary: "Ask a user to be a contact.", Changes: true,
+		}, o.contactRequest),
+		define(o, Operation{
+			Method: "contact.accept", Verb: http.MethodPost, Path: oneRequest + "/accept", Summary: "Accept what a user asked.", Changes: true,
+		}, o.contactAccept),
+		define(o, Operation{
+			Method: "contact.decline", Verb: http.MethodPost, Path: oneRequest + "/decline", Summary: "Decline what a user asked.", Changes: true,
+		}, o.contactDecline),
+		define(o, Operation{
+			Method: "contact.remove", Verb: http.MethodDelete, Path: oneContact,
+			Summary: "End a contact on both sides, or take a request back.", Changes: true,
+		}, o.contactRemove),
+		define(o, Operation{
+			Method: "contact.remark", Verb: http.MethodPatch, Path: oneContact,
+			Summary: "Note something about a contact for oneself alone.", Changes: true,
+		}, o.contactRemark),
+		define(o, Operation{
+			Method: "user.block", Verb: http.MethodPut, Path: oneBlock, Summary: "Keep a user from writing to the caller.", Changes: true,
+		}, o.userBlock),
+		define(o, Operation{
+			Method: "user.unblock", Verb: http.MethodDelete, Path: oneBlock, Summary: "Let a user write again.", Changes: true,
+		}, o.userUnblock),
 	}
 }
 

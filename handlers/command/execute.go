@@ -54,6 +54,9 @@ type Request[C Command] struct {
 	Entropy []byte
 	// ID makes the command idempotent; nil where it has no client id.
 	ID *domain.Request
+	// Loaded is what the command needs, the version among it, where the caller has read it already: it is decided on that
+	// first, and on what the store says where that has changed.
+	Loaded domain.Fields
 	// Trace is the W3C trace parent; empty where the trace is not sampled.
 	Trace string
 }
@@ -77,6 +80,7 @@ const Attempts = 12
 func Execute[S any, C Command](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
 	for attempt := range Attempts {
 		result, err := once(ctx, store, rules, request)
+		request.Loaded = nil
 		if !errors.Is(err, domain.ErrStale) {
 			return result, err
 		}
@@ -91,7 +95,10 @@ func Execute[S any, C Command](ctx context.Context, store Store, rules Rules[S, 
 }
 
 func once[S any, C Command](ctx context.Context, store Store, rules Rules[S, C], request Request[C]) (Result[S], error) {
-	fields, err := store.Load(ctx, request.Aggregate, needs(rules.Needs(request.Command)))
+	fields, err := request.Loaded, error(nil)
+	if fields == nil {
+		fields, err = store.Load(ctx, request.Aggregate, needs(rules.Needs(request.Command)))
+	}
 	if err != nil {
 		return Result[S]{}, fmt.Errorf("load %s: %w", request.Aggregate, err)
 	}

@@ -171,6 +171,24 @@ func TestARemovalBetweenLoadAndAppendRefusesTheSend(t *testing.T) {
 	}
 }
 
+// What the caller has read is decided on once, and is read anew where it no longer stands.
+func TestLoadedFieldsAreDecidedOnFirst(t *testing.T) {
+	log := commandtest.New(4)
+	mustExecute(t, log, request(toyCommand{add: "bob"}))
+	loaded, _ := log.Load(t.Context(), group.Aggregate(), []string{"m:bob", "v"})
+	send := request(toyCommand{send: "bob"})
+	send.Loaded = loaded
+	mustExecute(t, log, send)
+	mustExecute(t, log, request(toyCommand{remove: "bob"}))
+	if _, err := command.Execute(t.Context(), log, rules, send); domain.CodeOf(err) != domain.PermissionDenied {
+		t.Errorf("got %v, want permission_denied", err)
+	}
+	send.Loaded = domain.Fields{}
+	if _, err := command.Execute(t.Context(), log, rules, send); domain.CodeOf(err) != domain.PermissionDenied {
+		t.Errorf("got %v, want permission_denied", err)
+	}
+}
+
 func TestFreeFieldsGuardThemselves(t *testing.T) {
 	log := commandtest.New(4)
 	var wait sync.WaitGroup
