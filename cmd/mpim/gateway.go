@@ -137,7 +137,9 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	if err != nil {
 		return nil, err
 	}
-	rest, err := httpapi.New(httpapi.Config{MaxBody: restBodyBytes, Registry: g.operations, Gate: gate, Logger: s.logger, Version: readVersion().Version})
+	rest, err := httpapi.New(httpapi.Config{
+		MaxBody: restBodyBytes, Registry: g.operations, Gate: gate, AllowedOrigins: origins, Logger: s.logger, Version: readVersion().Version,
+	})
 	if err != nil {
 		return nil, err
 	}

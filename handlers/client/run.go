@@ -46,7 +46,7 @@ func (s *Session) Run(ctx context.Context) error {
 		_ = pause(ctx, wait.next(0)) // an end of the context is found above
 	}
 	s.use(nil, context.Cause(ctx))
-	return nil
+	return nil //nolint:nilerr // the socket ended because the context did
 }
 
 func (s *Session) connected(up bool, reason error) {

@@ -40,6 +40,9 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout is how long a client may take to read an answer. Default: 1 min.
 	WriteTimeout time.Duration
+	// AllowedOrigins are patterns of the origins whose pages may call the API, besides this host's own; see
+	// gateway.Config.AllowedOrigins. Default: none.
+	AllowedOrigins []string
 	// Version is that of the server, as the OpenAPI document states it.
 	Version string
 	// Logger takes what goes wrong. Default: nothing is logged.
@@ -85,7 +88,7 @@ func New(config Config) (http.Handler, error) {
 			h.mux.Handle(operation.Verb+" "+operation.Path, h.route(operation))
 		}
 	}
-	return h, nil
+	return allowOrigins(config.AllowedOrigins, h), nil
 }
 
 // ServeHTTP answers a request.

@@ -1,5 +1,6 @@
-// Package web serves the page on which people talk: one HTML file, a script and a style sheet, embedded in the binary. It
-// speaks the client protocol like any other client.
+// Package web serves the page on which people talk: one HTML file, a script and a style sheet, embedded in the binary. The page
+// speaks the client protocol through the TypeScript client in the directory client, which is bundled to static/mpim.js
+// and served beside it for other pages to import.
 package web
 
 import (
@@ -7,6 +8,8 @@ import (
 	"io/fs"
 	"net/http"
 )
+
+//go:generate go tool esbuild client/mpim.ts --bundle --format=esm --target=es2022 --outfile=static/mpim.js --log-level=warning
 
 //go:embed static
 var static embed.FS
@@ -27,6 +30,7 @@ func Handler() http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cache-Control", "no-cache")
+		header.Set("Access-Control-Allow-Origin", "*") // other pages import the client; there is nothing secret here
 		files.ServeHTTP(w, r)
 	})
 }

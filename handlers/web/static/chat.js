@@ -1,102 +1,39 @@
-"use strict";
-// One page, one socket. It keeps what it sends until it is acknowledged, drops what it has, and calls sync where a
-// sequence is missing: see the client protocol.
+// The page on which people talk. What must not be lost, doubled or reordered is the client's business; this draws it.
+import { Session, Ended } from "./mpim.js";
 
 const $ = (id) => document.getElementById(id);
 const store = sessionStorage; // one login a window, so that two windows can be two people
+let session = null;
 const state = {
-  login: null, socket: null, connection: "", epoch: "", calls: new Map(), nextId: 1, retry: 0, closing: false, ready: false,
-  conversations: new Map(), current: "", names: new Map(), outbox: [], typing: new Map(), presence: new Map(),
+  ready: false, conversations: new Map(), current: "", names: new Map(), outbox: [], typing: new Map(), presence: new Map(),
 };
 
-// ---- REST, for what comes before a socket
+// ---- the session
+const base = location.origin;
 async function rest(method, path, body) {
   const headers = { "Content-Type": "application/json" };
-  if (state.login) headers.Authorization = `Bearer ${state.login.token}`;
+  if (session) headers.Authorization = `Bearer ${session.save().token}`;
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const result = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(result.detail || result.title || "failed"), { code: result.code });
+  if (!answer.ok) throw new Error(result.detail || result.title || "failed");
   return result;
 }
 
-// ---- the socket
-function call(method, params = {}) {
-  return new Promise((resolve, reject) => {
-    if (!state.socket || state.socket.readyState !== WebSocket.OPEN) return reject(new Error("not connected"));
-    const id = state.nextId++;
-    state.calls.set(id, { resolve, reject });
-    state.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
-  });
-}
-
-function connect() {
-  say("connecting…");
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/ws`, "mpim.v1.json");
-  state.socket = socket;
-  let heard = setTimeout(() => socket.close(), 15000);
-  socket.onopen = async () => {
-    try {
-      await freshen();
-      const params = { token: state.login.token, client: "mpim-web/1" };
-      if (state.connection) params.resume = { connection: state.connection };
-      const hello = await call("hello", params);
-      clearTimeout(heard);
-      state.connection = hello.connection;
-      state.retry = 0;
-      if (state.epoch && state.epoch !== hello.epoch) state.conversations.clear();
-      state.epoch = hello.epoch;
-      await synchronise();
-      state.ready = true;
-      say("online");
-      flush();
-    } catch (error) { say(error.message); socket.close(); }
-  };
-  socket.onmessage = (message) => {
-    const frames = JSON.parse(message.data);
-    for (const frame of Array.isArray(frames) ? frames : [frames]) receive(frame);
-  };
-  socket.onclose = (event) => {
-    clearTimeout(heard);
-    state.ready = false;
-    for (const waiting of state.calls.values()) waiting.reject(new Error("connection lost"));
-    state.calls.clear();
-    if (state.closing) return;
-    if (event.code >= 4100 && event.code < 4200) return leave(event.code === 4102 ? "This account is suspended." : "Please log in again.");
-    const wait = event.code === 4000 ? Math.random() * 500 : Math.min(15000, 500 * 2 ** state.retry++) * (0.5 + Math.random() / 2);
-    say(`offline, trying again in ${Math.ceil(wait / 1000)} s`);
-    setTimeout(connect, wait);
-  };
-}
-
-function receive(frame) {
-  if (frame.id !== undefined && (frame.result !== undefined || frame.error)) {
-    const waiting = state.calls.get(frame.id);
-    state.calls.delete(frame.id);
-    if (!waiting) return;
-    if (frame.error) waiting.reject(Object.assign(new Error(frame.error.message), { code: frame.error.data && frame.error.data.code }));
-    else waiting.resolve(frame.result);
-    return;
-  }
-  const p = frame.params;
-  switch (frame.method) {
-    case "event": take(p); break;
-    case "resync": synchronise().catch((error) => say(error.message)); break;
-    case "typing": typingSeen(p); break;
-    case "presence": state.presence.set(p.user, p.status); drawHeader(); break;
-    case "receipt": receiptSeen(p); break;
-  }
-}
-
-// freshen renews the token before it expires.
-async function freshen() {
-  if (new Date(state.login.expires_at) - Date.now() > 60000) return;
-  const renewed = await rest("POST", "/v1/sessions/refresh", { refresh_token: state.login.refresh_token });
-  keep({ ...state.login, ...renewed });
-}
-setInterval(() => {
-  if (!state.login || !state.ready || new Date(state.login.expires_at) - Date.now() > 300000) return;
-  call("session.refresh", { refresh_token: state.login.refresh_token }).then((renewed) => keep({ ...state.login, ...renewed }), () => {});
-}, 60000);
+const config = {
+  urls: [base], name: "mpim-web/1", deviceName: "Web",
+  onEvent: take, onReset: reload, onReceipt: receiptSeen,
+  onLeft(id) { state.conversations.delete(id); draw(); },
+  onPush(method, p) {
+    if (method === "typing") typingSeen(p);
+    if (method === "presence") { state.presence.set(p.user, p.status); drawHeader(); }
+  },
+  onConnected(up, reason) {
+    state.ready = up;
+    say(up ? "online" : `offline, trying again${reason && reason.message ? ` (${reason.message})` : ""}`);
+    if (up) refreshList().then(watch).catch((error) => say(error.message));
+  },
+};
+const call = (method, params) => session.call(method, params);
 
 // ---- what is known of conversations
 function conversation(id) {
@@ -105,33 +42,14 @@ function conversation(id) {
   return c;
 }
 
-async function synchronise(only) {
-  let after, again;
-  do {
-    const since = {};
-    for (const c of state.conversations.values()) if (c.head && (!only || c.id === only)) since[c.id] = c.head;
-    const answer = await call("sync", { since, epoch: state.epoch, ...(only ? { only: true } : {}), ...(after ? { after } : {}) });
-    let more = false;
-    for (const item of answer.conversations) {
-      const c = conversation(item.conversation);
-      if (item.left && !item.events.length) { state.conversations.delete(c.id); continue; }
-      if (item.reset) await reload(c, item, answer.position);
-      for (const event of item.events) apply(c, event);
-      if (item.complete) c.head = Math.max(c.head, item.head_seq); else more = true;
-      c.unread = item.unread;
-      c.read = Math.max(c.read, item.read_seq);
-    }
-    after = answer.next;
-    again = Boolean(after) || more;
-  } while (again);
-  await refreshList();
-}
-
-async function reload(c, item, position) {
+async function reload({ conversation: id, position }) {
+  const c = conversation(id);
   c.messages.clear();
-  c.head = item.head_seq;
-  const page = await call("message.history", { conversation: c.id, after_position: position });
-  for (const m of page.messages) c.messages.set(m.seq, m);
+  // Not awaited: events wait for this to return, and the calls for the events.
+  call("message.history", { conversation: id, after_position: position }).then((page) => {
+    for (const m of page.messages) if (!c.messages.has(m.seq)) c.messages.set(m.seq, m);
+    draw();
+  }, (error) => say(error.message));
 }
 
 async function refreshList() {
@@ -146,31 +64,26 @@ async function refreshList() {
   draw();
 }
 
-// take handles a pushed event: drops what it has, asks for what is missing.
+// take handles an event; the session hands over each one once and in order.
 function take(event) {
   const c = conversation(event.conversation);
-  if (event.seq <= c.head) return;
-  if (event.seq > c.head + 1 && c.head > 0) { synchronise(c.id).catch((error) => say(error.message)); return; }
   apply(c, event);
-  if (!c.info || !event.type.startsWith("message.")) refreshList().catch(() => {});
+  if (state.ready && (!c.info || !event.type.startsWith("message."))) refreshList().catch(() => {});
   if (event.type === "message.sent") {
     state.typing.delete(event.actor);
     drawTyping();
-    if (event.actor !== state.login.user.id) c.unread++;
+    if (event.actor !== session.user.id) c.unread++;
   }
-  acknowledge(c);
-  draw();
+  if (state.ready) { markRead(c); draw(); }
 }
 
 function apply(c, event) {
-  if (event.seq <= c.head && c.messages.has(event.seq)) return;
   c.head = Math.max(c.head, event.seq);
   learn(event.actor);
   const d = event.data;
   switch (event.type) {
     case "message.sent":
       c.messages.set(event.seq, { seq: event.seq, sender: event.actor, at: event.at, body: d.body, client_id: d.client_id });
-      if (event.actor === state.login.user.id) state.outbox = state.outbox.filter((o) => o.client_id !== d.client_id);
       break;
     case "message.edited": { const m = c.messages.get(d.message); if (m && m.body && d.body) { m.body = d.body; m.edited_at = event.at; } break; }
     case "message.recalled": case "message.expired": { const m = c.messages.get(d.message); if (m) m.body = null; break; }
@@ -189,53 +102,34 @@ function note(event) {
   }
 }
 
-// ---- receipts, at most one a second
-let acknowledging = null;
-function acknowledge(c) {
-  if (acknowledging) return;
-  acknowledging = setTimeout(() => {
-    acknowledging = null;
-    for (const each of state.conversations.values()) {
-      if (!state.ready || !each.head) continue;
-      if (each.acknowledged !== each.head) {
-        each.acknowledged = each.head;
-        call("receipt.delivered", { conversation: each.id, delivered_seq: each.head }).catch(() => {});
-      }
-      if (each.id === state.current && document.visibilityState === "visible" && each.read < each.head) {
-        each.read = each.head; each.unread = 0;
-        call("receipt.read", { conversation: each.id, read_seq: each.head }).catch(() => {});
-        drawList();
-      }
-    }
+// ---- what was seen is read, at most once a second
+let reading = null;
+function markRead(c) {
+  if (reading || !c || c.id !== state.current || document.visibilityState !== "visible" || c.read >= c.head) return;
+  reading = setTimeout(() => {
+    reading = null;
+    c.read = c.head;
+    c.unread = 0;
+    session.read(c.id, c.head).catch(() => {});
+    drawList();
   }, 1000);
 }
-document.addEventListener("visibilitychange", () => { const c = state.conversations.get(state.current); if (c) acknowledge(c); });
+document.addEventListener("visibilitychange", () => markRead(state.conversations.get(state.current)));
 
 function receiptSeen(p) {
   const c = state.conversations.get(p.conversation);
-  if (!c || p.user === state.login.user.id) return;
+  if (!c || p.user === session.user.id) return;
   if (p.read_seq) c.cursors.set(p.user, Math.max(c.cursors.get(p.user) || 0, p.read_seq));
   if (p.conversation === state.current) drawMessages();
 }
 
-// ---- sending: the same client id until it is acknowledged
+// ---- sending
 function send(text) {
-  const entry = { to: { conversation: state.current }, client_id: crypto.randomUUID(), body: { type: "text", text } };
+  const entry = { to: { conversation: state.current }, body: { type: "text", text } };
   state.outbox.push(entry);
   drawMessages();
-  if (state.ready) post(entry);
-}
-function flush() { for (const entry of [...state.outbox]) post(entry); }
-async function post(entry) {
-  try {
-    const sent = await call("message.send", entry);
-    state.outbox = state.outbox.filter((o) => o !== entry);
-    take({ conversation: sent.conversation, seq: sent.seq, type: "message.sent", at: sent.at, actor: state.login.user.id, data: { client_id: entry.client_id, body: entry.body } });
-    draw();
-  } catch (error) {
-    if (error.code === "unavailable" || error.code === "rate_limited") setTimeout(() => post(entry), 1500);
-    else if (error.code) { state.outbox = state.outbox.filter((o) => o !== entry); say(error.message); drawMessages(); }
-  }
+  const done = () => { state.outbox = state.outbox.filter((o) => o !== entry); drawMessages(); };
+  session.send(entry).then(done, (error) => { done(); say(error.message); });
 }
 
 // ---- names
@@ -244,7 +138,7 @@ function learn(id) {
   state.names.set(id, "…");
   rest("GET", `/v1/users/${id}`).then(({ user }) => { state.names.set(id, user.display_name || user.username); draw(); }, () => state.names.delete(id));
 }
-const nameOf = (id) => (id === state.login.user.id ? "You" : state.names.get(id) || "…");
+const nameOf = (id) => (id === session.user.id ? "You" : state.names.get(id) || "…");
 function titleOf(c) {
   if (!c.info) return "…";
   return c.info.kind === "direct" ? state.names.get(c.info.peer) || "…" : c.info.title;
@@ -287,7 +181,7 @@ function drawMessages() {
   const readBy = Math.max(0, ...c.cursors.values());
   const items = [...c.messages.values()].sort((a, b) => a.seq - b.seq).map((m) => {
     if (m.note) return element("li", m.note(), "note");
-    const mine = m.sender === state.login.user.id, item = element("li", undefined, mine ? "mine" : "");
+    const mine = m.sender === session.user.id, item = element("li", undefined, mine ? "mine" : "");
     const marks = `${m.edited_at ? " · edited" : ""}${mine && m.seq <= readBy ? " · read" : ""}`;
     item.append(element("span", `${nameOf(m.sender)} · ${new Date(m.at).toLocaleTimeString()}${marks}`, "who"));
     item.append(element("span", m.body ? m.body.text : "(recalled)", m.body ? "" : "pending"));
@@ -314,27 +208,34 @@ function drawTyping() {
   const names = [];
   for (const [user, t] of state.typing) {
     if (t.until < Date.now()) state.typing.delete(user);
-    else if (t.conversation === state.current && user !== (state.login && state.login.user.id)) names.push(nameOf(user));
+    else if (t.conversation === state.current && user !== session.user.id) names.push(nameOf(user));
   }
   $("typing").textContent = names.length ? `${names.join(", ")} typing…` : "";
 }
 setInterval(drawTyping, 2000);
+
+async function watch() {
+  const peers = [...state.conversations.values()].map((c) => c.info && c.info.peer).filter(Boolean).slice(0, 100);
+  if (!peers.length) return;
+  for (const p of (await call("presence.watch", { users: peers })).presence) state.presence.set(p.user, p.status);
+  drawHeader();
+}
 
 async function show(id) {
   state.current = id;
   const c = conversation(id);
   draw();
   try {
-    if (![...c.messages.values()].some((m) => !m.note)) {
+    if (!c.loaded) {
+      c.loaded = true;
       const page = await call("message.history", { conversation: id });
       for (const m of page.messages) if (!c.messages.has(m.seq)) c.messages.set(m.seq, m);
     }
     const { conversation: info } = await call("conversation.get", { conversation: id });
-    for (const cursor of info.cursors || []) if (cursor.user !== state.login.user.id) c.cursors.set(cursor.user, cursor.read_seq);
-    const peers = [...state.conversations.values()].map((each) => each.info && each.info.peer).filter(Boolean).slice(0, 100);
-    if (peers.length) for (const p of (await call("presence.watch", { users: peers })).presence) state.presence.set(p.user, p.status);
+    for (const cursor of info.cursors || []) if (cursor.user !== session.user.id) c.cursors.set(cursor.user, cursor.read_seq);
+    await watch();
   } catch (error) { say(error.message); }
-  acknowledge(c);
+  markRead(c);
   draw();
   $("messages").scrollTop = $("messages").scrollHeight;
   $("send-form").elements.text.focus();
@@ -347,8 +248,7 @@ $("login-form").onsubmit = async (event) => {
   $("login-error").textContent = "";
   try {
     if (event.submitter && event.submitter.value === "register") await rest("POST", "/v1/accounts", { username, password, display_name: username });
-    keep(await rest("POST", "/v1/sessions", { username, password, device_name: "Web" }));
-    enter();
+    enter(await Session.login(config, username, password));
   } catch (error) { $("login-error").textContent = error.message; }
 };
 
@@ -366,13 +266,13 @@ $("open-form").onsubmit = async (event) => {
       const text = prompt(`First message to ${state.names.get(users[0].id)}`);
       if (!text) return;
       const sent = await call("message.send", { to: { user: users[0].id }, client_id: crypto.randomUUID(), body: { type: "text", text } });
-      await synchronise();
+      await refreshList();
       await show(sent.conversation);
     } else {
       const title = prompt("Name of the group", names.join(", "));
       if (!title) return;
       const made = await call("group.create", { title, members: users.map((u) => u.id), client_id: crypto.randomUUID() });
-      await synchronise();
+      await refreshList();
       await show(made.conversation.conversation);
     }
     event.target.reset();
@@ -395,19 +295,32 @@ $("send-form").onsubmit = (event) => {
 };
 
 // ---- coming and going
-function keep(login) { state.login = login; store.setItem("mpim", JSON.stringify(login)); }
-function enter() {
+async function enter(login) {
+  session = login;
   $("login").hidden = true;
   $("chat").hidden = false;
-  $("me").textContent = state.login.user.display_name || state.login.user.username;
-  state.closing = false;
-  connect();
+  $("me").textContent = session.user.display_name || session.user.username;
+  keep();
+  try {
+    await session.run();
+  } catch (error) {
+    leave(error instanceof Ended && error.reason === "suspended" ? "This account is suspended." : "Please log in again.");
+  }
 }
+
+// keep stores the login alone: what this page has read is gone with it, and the server knows what the session acknowledged.
+function keep() {
+  const { standing, ...login } = session.save();
+  store.setItem("mpim", JSON.stringify(login));
+}
+window.addEventListener("pagehide", () => { if (session) keep(); });
+setInterval(() => { if (session) keep(); }, 60000); // tokens are renewed now and then
+
 function leave(message) {
-  state.closing = true;
-  if (state.socket) state.socket.close(1000);
+  if (session) session.close();
+  session = null;
   store.removeItem("mpim");
-  Object.assign(state, { login: null, connection: "", epoch: "", conversations: new Map(), current: "", outbox: [], ready: false });
+  Object.assign(state, { conversations: new Map(), current: "", outbox: [], ready: false });
   $("chat").hidden = true;
   $("login").hidden = false;
   $("login-error").textContent = message || "";
@@ -418,4 +331,5 @@ $("logout").onclick = async () => {
 };
 
 const kept = store.getItem("mpim");
-if (kept) { state.login = JSON.parse(kept); enter(); } else { $("login").hidden = false; }
+if (kept) enter(new Session(config, JSON.parse(kept)));
+else $("login").hidden = false;
