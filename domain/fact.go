@@ -2,7 +2,6 @@ package domain
 
 import (
 	"encoding/json"
-	"time"
 )
 
 // EventType names a kind of event, as stored and as clients see it. It is never taken from a Go type's name.
@@ -129,8 +128,8 @@ type (
 	// MemberMuted keeps User from sending until then; nil lifts it.
 	MemberMuted struct {
 		sequenced
-		User  UserID     `json:"user"`
-		Until *time.Time `json:"until"`
+		User  UserID   `json:"user"`
+		Until *Instant `json:"until"`
 	}
 	// MessageSent is a message of the actor.
 	MessageSent struct {
@@ -140,7 +139,7 @@ type (
 		ReplyTo  Seq      `json:"reply_to,omitempty"`
 		Mentions []string `json:"mentions,omitempty"`
 		// ExpiresAt is when the message goes by itself; nil for never.
-		ExpiresAt *time.Time `json:"expires_at,omitempty"`
+		ExpiresAt *Instant `json:"expires_at,omitempty"`
 	}
 	// MessageEdited gives the message with sequence Message another body.
 	MessageEdited struct {
@@ -306,10 +305,10 @@ type (
 	// ScheduleCreated is a message to be sent later.
 	ScheduleCreated struct {
 		unsequenced
-		Scheduled string    `json:"scheduled"`
-		ClientID  string    `json:"client_id"`
-		Body      Body      `json:"body"`
-		DeliverAt time.Time `json:"deliver_at"`
+		Scheduled string  `json:"scheduled"`
+		ClientID  string  `json:"client_id"`
+		Body      Body    `json:"body"`
+		DeliverAt Instant `json:"deliver_at"`
 	}
 	// ScheduleCancelled takes a scheduled message back.
 	ScheduleCancelled struct {

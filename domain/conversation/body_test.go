@@ -2,6 +2,7 @@ package conversation_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,12 +36,45 @@ func TestWhatCanBeSaid(t *testing.T) {
 		{name: "64 characters", change: func(c *conversation.SendMessage) { c.ClientID = strings.Repeat("安", 64) }},
 		{name: "65 characters", change: func(c *conversation.SendMessage) { c.ClientID = strings.Repeat("安", 65) }, want: domain.InvalidArgument},
 		{name: "client id with NUL", change: func(c *conversation.SendMessage) { c.ClientID = "\x00" }, want: domain.InvalidArgument},
-		// What is not built yet is refused, never passed over.
-		{name: "a file", change: func(c *conversation.SendMessage) { c.Body = domain.Body{Type: domain.FileBody, URL: "x"} }, want: domain.InvalidArgument},
-		{name: "custom", change: func(c *conversation.SendMessage) { c.Body = domain.Body{Type: domain.CustomBody} }, want: domain.InvalidArgument},
-		{name: "a reply", change: func(c *conversation.SendMessage) { c.ReplyTo = 1 }, want: domain.InvalidArgument},
-		{name: "mentions", change: func(c *conversation.SendMessage) { c.Mentions = []string{domain.MentionAll} }, want: domain.InvalidArgument},
-		{name: "expiry", change: func(c *conversation.SendMessage) { c.ExpiresIn = time.Second }, want: domain.InvalidArgument},
+		{name: "a file", change: file("https://files.example/1")},
+		{name: "a file that runs", change: file("javascript:alert(1)"), want: domain.InvalidArgument},
+		{name: "a file without an address", change: file(""), want: domain.InvalidArgument},
+		{name: "a file with a text", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Text = "x" }, want: domain.InvalidArgument},
+		{name: "a file with a negative size", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Size = -1 }, want: domain.InvalidArgument},
+		{name: "a file whose name breaks lines", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Name = "a\nb" }, want: domain.InvalidArgument},
+		{name: "a file over the limit", change: func(c *conversation.SendMessage) {
+			file("https://a.example")(c)
+			c.Body.Name = strings.Repeat("x", 16<<10)
+		}, want: domain.TooLarge},
+		{name: "custom", change: custom(`{"a":[1,{"b":null}]}`)},
+		{name: "custom with nothing", change: custom(`{}`)},
+		{name: "custom without data", change: custom(``), want: domain.InvalidArgument},
+		{name: "custom null", change: custom(`null`), want: domain.InvalidArgument},
+		{name: "custom array", change: custom(`[]`), want: domain.InvalidArgument},
+		{name: "custom text", change: custom(`"a"`), want: domain.InvalidArgument},
+		{name: "custom over the limit", change: custom(`{"a":"` + strings.Repeat("x", 16<<10) + `"}`), want: domain.TooLarge},
+		{name: "custom with a text", change: func(c *conversation.SendMessage) { custom(`{}`)(c); c.Body.Text = "x" }, want: domain.InvalidArgument},
+		{name: "a reply to nothing", change: func(c *conversation.SendMessage) { c.ReplyTo = 1 }, want: domain.NotFound},
+		{name: "a reply to what is not there yet", change: func(c *conversation.SendMessage) { c.ReplyTo = -1 }, want: domain.InvalidArgument},
+		{name: "a reply", change: func(c *conversation.SendMessage) {
+			c.ReplyTo, c.Answered = 1, conversation.Facts{Sender: bob, At: start}
+		}},
+		{name: "a reply to what is gone", change: func(c *conversation.SendMessage) {
+			c.ReplyTo, c.Answered = 1, conversation.Facts{Sender: bob, At: start, Recalled: true}
+		}, want: domain.FailedPrecondition},
+		{name: "a reply to what has just expired", change: func(c *conversation.SendMessage) {
+			c.ReplyTo, c.Answered = 1, conversation.Facts{Sender: bob, At: start, ExpiresAt: start}
+		}, want: domain.FailedPrecondition},
+		{name: "mentions all", change: func(c *conversation.SendMessage) { c.Mentions = []string{domain.MentionAll} }},
+		{name: "mentions a member, twice", change: func(c *conversation.SendMessage) { c.Mentions = []string{string(ann), string(ann)} }},
+		{name: "mentions a stranger", change: func(c *conversation.SendMessage) { c.Mentions = []string{string(eve)} }, want: domain.InvalidArgument},
+		{name: "mentions no user", change: func(c *conversation.SendMessage) { c.Mentions = []string{"x"} }, want: domain.InvalidArgument},
+		{name: "mentions too many", change: func(c *conversation.SendMessage) {
+			c.Mentions = slices.Repeat([]string{string(ann)}, conversation.MaxMentions+1)
+		}, want: domain.TooLarge},
+		{name: "expires", change: func(c *conversation.SendMessage) { c.ExpiresIn = time.Second }},
+		{name: "expires before it is there", change: func(c *conversation.SendMessage) { c.ExpiresIn = -time.Second }, want: domain.InvalidArgument},
+		{name: "expires too late", change: func(c *conversation.SendMessage) { c.ExpiresIn = conversation.MaxExpiry + 1 }, want: domain.InvalidArgument},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := group(t)
@@ -56,6 +90,18 @@ func TestWhatCanBeSaid(t *testing.T) {
 				t.Errorf("got %+v", events)
 			}
 		})
+	}
+}
+
+func file(url string) func(*conversation.SendMessage) {
+	return func(c *conversation.SendMessage) {
+		c.Body = domain.Body{Type: domain.FileBody, URL: url, Name: "a.pdf", Size: 1, MIME: "application/pdf"}
+	}
+}
+
+func custom(data string) func(*conversation.SendMessage) {
+	return func(c *conversation.SendMessage) {
+		c.Body = domain.Body{Type: domain.CustomBody, Data: json.RawMessage(data)}
 	}
 }
 

@@ -64,13 +64,61 @@ type Leave struct {
 	domain.Stamp
 }
 
+// Join brings the actor into an open group. That the actor exists was checked.
+type Join struct {
+	domain.Stamp
+	Limits Limits
+}
+
+// Update changes the members that are given.
+type Update struct {
+	domain.Stamp
+	Title        *string
+	AvatarURL    *string
+	Join         *string
+	Announcement *string
+	// Muted keeps all but admins from sending.
+	Muted *bool
+	// History is Joined or All.
+	History *string
+}
+
+// What members see of what was before them, in Update.History.
+const (
+	// Joined shows a member what was said since it came.
+	Joined = "joined"
+	// All shows present members everything.
+	All = "all"
+)
+
+// SetRole gives a member another role. Who makes another the owner becomes an admin.
+type SetRole struct {
+	domain.Stamp
+	User domain.UserID
+	Role domain.Role
+}
+
+// Mute keeps a member from sending until then; the zero time lifts it.
+type Mute struct {
+	domain.Stamp
+	User  domain.UserID
+	Until time.Time
+}
+
+// Dissolve ends a group for all its members.
+type Dissolve struct {
+	domain.Stamp
+}
+
 // SendMessage says something.
 type SendMessage struct {
 	domain.Stamp
 	// ClientID is required.
 	ClientID string
 	Body     domain.Body
+	// ReplyTo is the message that this one answers, 0 for none, and Answered what is known of that.
 	ReplyTo  domain.Seq
+	Answered Facts
 	// Mentions are user ids or domain.MentionAll.
 	Mentions []string
 	// ExpiresIn is how long the message stands; 0 for ever.
@@ -95,12 +143,32 @@ type RecallMessage struct {
 	Limits  Limits
 }
 
+// React puts an emoji of the actor on a message, or takes it off.
+type React struct {
+	domain.Stamp
+	Message domain.Seq
+	Facts   Facts
+	Emoji   string
+	Removed bool
+	// Already says that it is known to be as asked. It may be false although it is: the same reaction twice is one.
+	Already bool
+}
+
+// ExpireMessage ends a message whose time is up. The system gives it.
+type ExpireMessage struct {
+	domain.Stamp
+	Message domain.Seq
+}
+
 // Facts is what is known about a message beside the decision state, from wherever the event that sent it is at hand. The
 // zero value says that no message has the sequence.
 type Facts struct {
 	Sender domain.UserID
 	At     time.Time
-	// Recalled may be behind: it may be false although the message is recalled by now, never the other way.
+	// ExpiresAt is when the message goes by itself; zero for never.
+	ExpiresAt time.Time
+	// Recalled says that the message was recalled or has expired. It may be behind: false although the message is gone by
+	// now, never the other way.
 	Recalled bool
 }
 
@@ -124,14 +192,23 @@ func (CreateGroup) command()   {}
 func (AddMembers) command()    {}
 func (RemoveMember) command()  {}
 func (Leave) command()         {}
+func (Join) command()          {}
+func (Update) command()        {}
+func (SetRole) command()       {}
+func (Mute) command()          {}
+func (Dissolve) command()      {}
 func (SendMessage) command()   {}
 func (EditMessage) command()   {}
 func (RecallMessage) command() {}
+func (React) command()         {}
+func (ExpireMessage) command() {}
 func (MoveReceipt) command()   {}
 
 func (SendMessage) message()   {}
 func (EditMessage) message()   {}
 func (RecallMessage) message() {}
+func (React) message()         {}
+func (ExpireMessage) message() {}
 func (MoveReceipt) message()   {}
 
 // Needs returns the fields that a group's command is decided on.
@@ -148,8 +225,18 @@ func Needs(c Command) []string {
 		return fields
 	case RemoveMember:
 		return []string{domain.HeaderField, self, memberField(c.User)}
-	case Leave:
+	case SetRole:
+		return []string{domain.HeaderField, self, memberField(c.User)}
+	case Mute:
+		return []string{domain.HeaderField, self, memberField(c.User)}
+	case Leave, Join, Update, Dissolve:
 		return []string{domain.HeaderField, self}
+	case SendMessage:
+		fields := append(MessageNeeds(c), self)
+		for _, user := range c.Mentions[:min(len(c.Mentions), MaxMentions)] {
+			fields = append(fields, memberField(domain.UserID(user)))
+		}
+		return fields
 	case MessageCommand:
 		return append(MessageNeeds(c), self)
 	default:
@@ -160,8 +247,10 @@ func Needs(c Command) []string {
 // MessageNeeds returns the fields that a command is decided on in groups and pairs alike.
 func MessageNeeds(c MessageCommand) []string {
 	switch c := c.(type) {
-	case SendMessage, EditMessage, RecallMessage:
+	case SendMessage, EditMessage, RecallMessage, React:
 		return []string{domain.HeaderField}
+	case ExpireMessage:
+		return []string{domain.HeaderField, domain.SeqField}
 	case MoveReceipt:
 		return []string{domain.HeaderField, domain.SeqField, cursorField(c.Actor)}
 	default:

@@ -14,6 +14,16 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 		return decideRemoveMember(s, c)
 	case Leave:
 		return decideLeave(s, c)
+	case Join:
+		return decideJoin(s, c)
+	case Update:
+		return decideUpdate(s, c)
+	case SetRole:
+		return decideSetRole(s, c)
+	case Mute:
+		return decideMute(s, c)
+	case Dissolve:
+		return decideDissolve(s, c)
 	case MessageCommand:
 		return DecideMessage(s, c)
 	default:
@@ -30,6 +40,10 @@ func DecideMessage(s State, c MessageCommand) ([]domain.Fact, error) {
 		return decideEdit(s, c)
 	case RecallMessage:
 		return decideRecall(s, c)
+	case React:
+		return decideReact(s, c)
+	case ExpireMessage:
+		return decideExpire(s, c)
 	case MoveReceipt:
 		return decideReceipt(s, c)
 	default:

@@ -18,6 +18,8 @@ func Evolve(s State, e domain.Event) State {
 		s.create(fact, e)
 	case *domain.ConversationUpdated:
 		s.update(fact)
+	case *domain.ConversationDissolved:
+		s.Dissolved, s.MemberCount = e.Seq, 0
 	case *domain.MemberAdded:
 		s.open(fact.User, e.Seq)
 	case *domain.MemberJoined:
@@ -34,7 +36,7 @@ func Evolve(s State, e domain.Event) State {
 		m := s.Members[fact.User]
 		m.MutedUntil = time.Time{}
 		if fact.Until != nil {
-			m.MutedUntil = fact.Until.UTC().Truncate(time.Millisecond)
+			m.MutedUntil = domain.NewInstant(fact.Until.Time).Time
 		}
 		s.setMember(fact.User, m)
 	case *domain.ReceiptMoved:
@@ -85,12 +87,13 @@ func (s *State) open(user domain.UserID, seq domain.Seq) {
 }
 
 func (s *State) close(user domain.UserID, seq domain.Seq) {
-	m := s.Members[user]
-	if !m.Windows.Open() {
+	// What an open window shows depends on the group; what it showed last stays.
+	m, windows := s.Members[user], s.Windows(user)
+	if !windows.Open() {
 		return
 	}
 	s.MemberCount--
-	m.Windows = m.Windows.Closed(seq)
+	m.Windows = windows.Closed(seq)
 	s.setMember(user, m)
 }
 
@@ -129,7 +132,7 @@ func Touched(e domain.Event) []string {
 			}
 		}
 		return fields
-	case *domain.ConversationUpdated:
+	case *domain.ConversationUpdated, *domain.ConversationDissolved:
 		return []string{domain.HeaderField}
 	case *domain.MemberAdded:
 		return []string{domain.HeaderField, memberField(fact.User)}

@@ -37,13 +37,10 @@ func decideCreateGroup(s State, c CreateGroup) ([]domain.Fact, error) {
 }
 
 func checkGroup(c CreateGroup, join string) error {
-	if join != Invite && join != Open {
-		return domain.Errorf(domain.InvalidArgument, "join is %q or %q", Invite, Open)
+	if err := checkJoin(join); err != nil {
+		return err
 	}
-	if strings.TrimSpace(c.Title) == "" {
-		return domain.Errorf(domain.InvalidArgument, "title is empty")
-	}
-	if err := domain.CheckName("title", c.Title, MaxTitle); err != nil {
+	if err := checkTitle(c.Title); err != nil {
 		return err
 	}
 	if err := domain.CheckURL("avatar_url", c.AvatarURL, MaxURL); err != nil {
@@ -53,6 +50,20 @@ func checkGroup(c CreateGroup, join string) error {
 		return nil
 	}
 	return CheckClientID(c.ClientID, c.Limits)
+}
+
+func checkJoin(join string) error {
+	if join != Invite && join != Open {
+		return domain.Errorf(domain.InvalidArgument, "join is %q or %q", Invite, Open)
+	}
+	return nil
+}
+
+func checkTitle(title string) error {
+	if strings.TrimSpace(title) == "" {
+		return domain.Errorf(domain.InvalidArgument, "title is empty")
+	}
+	return domain.CheckName("title", title, MaxTitle)
 }
 
 // distinct returns the users without doubles, in the order in which they first come.
@@ -86,23 +97,63 @@ func decideAddMembers(s State, c AddMembers) ([]domain.Fact, error) {
 		return nil, domain.Errorf(domain.InvalidArgument, "users is empty")
 	}
 	var facts []domain.Fact
+	added := 0
 	for _, user := range users {
-		windows := s.Windows(user)
-		if windows.Open() {
+		if s.Windows(user).Open() {
 			continue
 		}
-		if len(windows) >= MaxWindows {
-			return nil, domain.Errorf(domain.FailedPrecondition, "%s came and went %d times and cannot come again", user, MaxWindows)
+		in, err := s.enters(user, &domain.MemberAdded{User: user}, c.Stamp)
+		if err != nil {
+			return nil, err
 		}
-		facts = append(facts, &domain.MemberAdded{User: user})
+		facts = append(facts, in...)
+		added++
 	}
 	if len(facts) > domain.MaxCommitEvents {
 		return nil, domain.Errorf(domain.TooLarge, "at most %d members are added at once", domain.MaxCommitEvents)
 	}
-	if limit := c.Limits.groupMembers(); len(facts) > 0 && s.MemberCount+len(facts) > limit {
-		return nil, domain.Errorf(domain.TooLarge, "a group has at most %d members", limit)
+	if err := s.room(added, c.Limits); err != nil {
+		return nil, err
 	}
 	return facts, nil
+}
+
+// enters returns what lets a user in. A mute stays with who goes and comes again: otherwise going would end it.
+func (s State) enters(user domain.UserID, entry domain.Fact, by domain.Stamp) ([]domain.Fact, error) {
+	m := s.Members[user]
+	if len(m.Windows) >= MaxWindows {
+		return nil, domain.Errorf(domain.FailedPrecondition, "%s came and went %d times and cannot come again", user, MaxWindows)
+	}
+	if !m.MutedUntil.After(by.At) {
+		return []domain.Fact{entry}, nil
+	}
+	return []domain.Fact{entry, &domain.MemberMuted{User: user, Until: new(domain.NewInstant(m.MutedUntil))}}, nil
+}
+
+// room refuses more members than a group may have.
+func (s State) room(more int, limits Limits) error {
+	if limit := limits.groupMembers(); more > 0 && s.MemberCount+more > limit {
+		return domain.Errorf(domain.TooLarge, "a group has at most %d members", limit)
+	}
+	return nil
+}
+
+func decideJoin(s State, c Join) ([]domain.Fact, error) {
+	windows := s.Windows(c.Actor)
+	if windows.Open() {
+		return nil, nil
+	}
+	// A group that everybody has left is nobody's any more.
+	if s.Join != Open || s.Dissolved != 0 || s.MemberCount == 0 {
+		if _, err := s.See(c.Actor); err != nil {
+			return nil, err
+		}
+		return nil, domain.Errorf(domain.PermissionDenied, "nobody joins this group by oneself")
+	}
+	if err := s.room(1, c.Limits); err != nil {
+		return nil, err
+	}
+	return s.enters(c.Actor, &domain.MemberJoined{User: c.Actor}, c.Stamp)
 }
 
 func decideRemoveMember(s State, c RemoveMember) ([]domain.Fact, error) {
@@ -119,7 +170,7 @@ func decideRemoveMember(s State, c RemoveMember) ([]domain.Fact, error) {
 	windows := s.Windows(c.User)
 	switch {
 	case len(windows) == 0:
-		return nil, domain.Errorf(domain.NotFound, "there is no such member")
+		return nil, noSuchMember()
 	case !windows.Open():
 		return nil, nil
 	case role == domain.Admin && governs(s.Role(c.User)):

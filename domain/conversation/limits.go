@@ -4,7 +4,7 @@ import "time"
 
 // Limits are what an installation allows. A limit of 0 is off.
 type Limits struct {
-	// TextBytes bounds the text of a message.
+	// TextBytes bounds what a message says: its text, the fields of a file, the data of a custom body.
 	TextBytes int
 	// ClientID bounds the ids that clients give their requests, in characters.
 	ClientID int
@@ -34,10 +34,18 @@ const (
 	// MaxTitle is in characters, MaxURL too.
 	MaxTitle = 128
 	MaxURL   = 2048
+	// MaxAnnouncement is in characters.
+	MaxAnnouncement = 4096
 	// MaxWindows bounds how often one user joins and leaves a group: a state must not grow without end.
 	MaxWindows = 256
 	// MaxSessions is how many sessions' acknowledgements a user's cursors hold, as many as a user has sessions.
 	MaxSessions = 50
+	// MaxMentions bounds whom one message names: each costs a look-up, and a write in the inbox.
+	MaxMentions = 256
+	// MaxEmojiBytes bounds a reaction.
+	MaxEmojiBytes = 32
+	// MaxExpiry is for how long a message that expires may stand.
+	MaxExpiry = 10 * 365 * 24 * time.Hour
 	// LargeGroup is the number of members above which delivered receipts are kept outside the log; see MoveReceipt.
 	LargeGroup = 200
 )

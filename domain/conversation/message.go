@@ -6,22 +6,6 @@ import (
 	"mpim/domain"
 )
 
-func decideSend(s State, c SendMessage) ([]domain.Fact, error) {
-	if err := s.present(c.Actor); err != nil {
-		return nil, err
-	}
-	if err := CheckClientID(c.ClientID, c.Limits); err != nil {
-		return nil, err
-	}
-	if err := c.supported(); err != nil {
-		return nil, err
-	}
-	if err := checkBody(c.Body, c.Limits); err != nil {
-		return nil, err
-	}
-	return []domain.Fact{&domain.MessageSent{ClientID: c.ClientID, Body: c.Body}}, nil
-}
-
 func decideEdit(s State, c EditMessage) ([]domain.Fact, error) {
 	if err := s.concerns(c.Actor, c.Message, c.Facts); err != nil {
 		return nil, err
@@ -29,8 +13,8 @@ func decideEdit(s State, c EditMessage) ([]domain.Fact, error) {
 	if c.Facts.Sender != c.Actor {
 		return nil, domain.Errorf(domain.PermissionDenied, "only its sender edits a message")
 	}
-	if c.Facts.Recalled {
-		return nil, domain.Errorf(domain.FailedPrecondition, "the message was recalled")
+	if c.Facts.gone(c.At) {
+		return nil, domain.Errorf(domain.FailedPrecondition, "the message was recalled or has expired")
 	}
 	if over(c.Facts.At, c.At, c.Limits.EditWindow) {
 		return nil, domain.Errorf(domain.FailedPrecondition, "the message is older than the %v within which it can be edited",
@@ -60,6 +44,40 @@ func decideRecall(s State, c RecallMessage) ([]domain.Fact, error) {
 	return []domain.Fact{&domain.MessageRecalled{Message: c.Message}}, nil
 }
 
+func decideReact(s State, c React) ([]domain.Fact, error) {
+	if err := s.concerns(c.Actor, c.Message, c.Facts); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Emoji == "":
+		return nil, domain.Errorf(domain.InvalidArgument, "emoji is empty")
+	case len(c.Emoji) > MaxEmojiBytes:
+		return nil, domain.Errorf(domain.TooLarge, "an emoji has at most %d bytes", MaxEmojiBytes)
+	}
+	if err := domain.CheckName("emoji", c.Emoji, 0); err != nil {
+		return nil, err
+	}
+	if c.Facts.gone(c.At) {
+		if c.Removed {
+			return nil, nil // its reactions went with it
+		}
+		return nil, domain.Errorf(domain.FailedPrecondition, "the message was recalled or has expired")
+	}
+	if c.Already {
+		return nil, nil
+	}
+	return []domain.Fact{&domain.MessageReacted{Message: c.Message, Emoji: c.Emoji, Removed: c.Removed}}, nil
+}
+
+// decideExpire is asked by the timer that the message set. Whether the message was recalled meanwhile makes no
+// difference: it is gone either way.
+func decideExpire(s State, c ExpireMessage) ([]domain.Fact, error) {
+	if !s.Exists() || c.Message < 1 || c.Message > s.Head {
+		return nil, nil
+	}
+	return []domain.Fact{&domain.MessageExpired{Message: c.Message}}, nil
+}
+
 // concerns refuses a change to a message by who is no member, who does not see it, and to one that is none.
 func (s State) concerns(user domain.UserID, message domain.Seq, facts Facts) error {
 	if err := s.present(user); err != nil {
@@ -76,6 +94,11 @@ func (s State) concerns(user domain.UserID, message domain.Seq, facts Facts) err
 		return domain.Errorf(domain.NotFound, "there is no such message")
 	}
 	return nil
+}
+
+// gone says whether there is nothing left of the message to change.
+func (f Facts) gone(now time.Time) bool {
+	return f.Recalled || !f.ExpiresAt.IsZero() && !f.ExpiresAt.After(now)
 }
 
 // over says whether the window that opened with sent is over at now.

@@ -40,7 +40,7 @@ func anyCommand(t *rapid.T, l *log, now time.Time) conversation.Command {
 	seq := rapid.Custom(func(t *rapid.T) domain.Seq {
 		return domain.Seq(rapid.IntRange(-1, len(l.Events)+1).Draw(t, "seq"))
 	})
-	switch rapid.IntRange(0, 9).Draw(t, "command") {
+	switch rapid.IntRange(0, 16).Draw(t, "command") {
 	case 0:
 		return conversation.CreateGroup{
 			Stamp: stamp, Title: "Tea", Members: users.Draw(t, "members"), Limits: limits,
@@ -63,9 +63,51 @@ func anyCommand(t *rapid.T, l *log, now time.Time) conversation.Command {
 			Stamp: stamp, Session: domain.SessionID(rapid.SampledFrom([]string{"s1", "s2", ""}).Draw(t, "session")),
 			Delivered: seq.Draw(t, "delivered"), Read: seq.Draw(t, "read"), Unlogged: rapid.IntRange(0, 3).Draw(t, "unlogged"),
 		}
+	case 8:
+		message := seq.Draw(t, "message")
+		return conversation.React{
+			Stamp: stamp, Message: message, Facts: factsOf(l, message), Emoji: "👍", Removed: rapid.Bool().Draw(t, "removed"),
+		}
+	case 9:
+		return conversation.Join{Stamp: stamp, Limits: limits}
+	case 10:
+		return conversation.Update{
+			Stamp: stamp, Muted: new(rapid.Bool().Draw(t, "muted")),
+			Join:    new(rapid.SampledFrom([]string{conversation.Invite, conversation.Open}).Draw(t, "join")),
+			History: new(rapid.SampledFrom([]string{conversation.Joined, conversation.All}).Draw(t, "history")),
+		}
+	case 11:
+		return conversation.SetRole{
+			Stamp: stamp, User: anyUser(t), Role: rapid.SampledFrom([]domain.Role{domain.Owner, domain.Admin, domain.Member}).Draw(t, "role"),
+		}
+	case 12:
+		return conversation.Mute{
+			Stamp: stamp, User: anyUser(t), Until: now.Add(time.Duration(rapid.IntRange(-1, 100).Draw(t, "muted")) * time.Hour),
+		}
+	case 13:
+		if rapid.IntRange(0, 5).Draw(t, "dissolve") > 0 {
+			return conversation.Leave{Stamp: stamp}
+		}
+		return conversation.Dissolve{Stamp: stamp}
 	default:
-		return conversation.SendMessage{Stamp: stamp, ClientID: "1", Body: body, Limits: limits}
+		return anySend(t, l, stamp, body)
 	}
+}
+
+func anySend(t *rapid.T, l *log, stamp domain.Stamp, body domain.Body) conversation.Command {
+	c := conversation.SendMessage{Stamp: stamp, ClientID: "1", Body: body, Limits: limits}
+	switch rapid.IntRange(0, 5).Draw(t, "with") {
+	case 0:
+		c.ReplyTo = domain.Seq(rapid.IntRange(-1, len(l.Events)+1).Draw(t, "reply"))
+		c.Answered = factsOf(l, c.ReplyTo)
+	case 1:
+		c.Mentions = []string{string(anyUser(t)), string(anyUser(t))}
+	case 2:
+		c.Mentions = []string{domain.MentionAll}
+	case 3:
+		c.ExpiresIn = time.Duration(rapid.IntRange(-1, 100).Draw(t, "expires")) * time.Hour
+	}
+	return c
 }
 
 // factsOf finds what is known about a message, as the handler does.
@@ -74,8 +116,11 @@ func factsOf(l *log, seq domain.Seq) (facts conversation.Facts) {
 		if e.Seq != seq {
 			continue
 		}
-		if _, ok := e.Data.(*domain.MessageSent); ok {
+		if sent, ok := e.Data.(*domain.MessageSent); ok {
 			facts = conversation.Facts{Sender: e.Actor, At: e.At}
+			if sent.ExpiresAt != nil {
+				facts.ExpiresAt = sent.ExpiresAt.Time
+			}
 		}
 	}
 	for _, e := range l.Events {
@@ -88,6 +133,18 @@ func factsOf(l *log, seq domain.Seq) (facts conversation.Facts) {
 
 func checkInvariants(t *rapid.T, l *log) {
 	s := l.State()
+	if s.Dissolved != 0 {
+		if s.MemberCount != 0 {
+			t.Fatalf("a dissolved group has %d members", s.MemberCount)
+		}
+		for user := range s.Members {
+			if windows := s.Windows(user); windows.Open() || windows.Last(s.Head) > s.Dissolved {
+				t.Fatalf("%s sees %v of a group dissolved at %d", user, windows, s.Dissolved)
+			}
+		}
+		checkActors(t, l)
+		return
+	}
 	owners, members := 0, 0
 	for user, member := range s.Members {
 		// Reading the stored form refuses windows that overlap.
@@ -149,6 +206,10 @@ func checkActors(t *rapid.T, l *log) {
 			continue
 		default:
 		}
+		if joined, ok := e.Data.(*domain.MemberJoined); ok && !in[e.Actor] && joined.User == e.Actor {
+			in[e.Actor] = true
+			continue
+		}
 		if !in[e.Actor] {
 			t.Fatalf("%s acts without being a member: %s", e.Actor, e.Data.EventType())
 		}
@@ -162,6 +223,8 @@ func checkActors(t *rapid.T, l *log) {
 			delete(in, fact.User)
 		case *domain.MemberLeft:
 			delete(in, fact.User)
+		case *domain.ConversationDissolved:
+			clear(in)
 		default:
 		}
 	}

@@ -9,12 +9,27 @@ import (
 // Windows returns what a user sees of the conversation; none where it was never a member, or was not loaded.
 func (s State) Windows(user domain.UserID) domain.Windows {
 	if s.Kind != domain.DirectConversation {
-		return s.Members[user].Windows
+		return s.groupWindows(s.Members[user].Windows)
 	}
 	if slices.Contains(s.Users, user) {
 		return domain.Windows{{From: 1}}
 	}
 	return nil
+}
+
+// groupWindows returns what a member sees whose windows are stored as these. What concerns all members at once, that the
+// group shows them everything or has ended, is said once, in the header.
+func (s State) groupWindows(stored domain.Windows) domain.Windows {
+	if !stored.Open() {
+		return stored
+	}
+	if s.History == All {
+		stored = domain.Windows{{From: 1}}
+	}
+	if s.Dissolved != 0 {
+		stored = stored.Closed(s.Dissolved)
+	}
+	return stored
 }
 
 // Role returns what a user may do; "" where it is no member now.

@@ -38,6 +38,8 @@ type Header struct {
 	Muted        bool
 	// MemberCount is how many members there are now.
 	MemberCount int
+	// Dissolved is the sequence of the event that ended the group; 0 while it stands.
+	Dissolved domain.Seq
 }
 
 // Exists says whether the conversation was created.
@@ -80,6 +82,8 @@ type headerForm struct {
 	History      string          `json:"history,omitempty"`
 	Muted        bool            `json:"muted,omitempty"`
 	MemberCount  int             `json:"member_count"`
+	// Dissolved is written by hand, because it may be pending when it is.
+	Dissolved domain.Seq `json:"dissolved,omitzero"`
 }
 
 // Load reads a stored state. An error means that what is stored is damaged.
@@ -106,6 +110,7 @@ func (s *State) load(field, value string) error {
 			Kind: form.Kind, CreatedAt: time.UnixMilli(form.CreatedAt).UTC(), Users: form.Users,
 			Title: form.Title, AvatarURL: form.AvatarURL, Announcement: form.Announcement,
 			Join: form.Join, History: form.History, Muted: form.Muted, MemberCount: form.MemberCount,
+			Dissolved: form.Dissolved,
 		}
 		return nil
 	}
@@ -150,6 +155,9 @@ func (h Header) stored() string {
 	if err != nil {
 		// Strings, numbers and truth values always encode.
 		panic(err)
+	}
+	if h.Dissolved != 0 {
+		b = append(b[:len(b)-1], `,"dissolved":`+h.Dissolved.String()+"}"...)
 	}
 	return string(b)
 }

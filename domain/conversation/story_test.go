@@ -69,6 +69,20 @@ func told(t *testing.T, s *story, d *datadriven.TestData) conversation.Command {
 		return conversation.RemoveMember{Stamp: by, User: s.User(word(d, "user"))}
 	case "leave":
 		return conversation.Leave{Stamp: by}
+	case "join":
+		return conversation.Join{Stamp: by, Limits: limits}
+	case "update":
+		return updated(by, d)
+	case "role":
+		return conversation.SetRole{Stamp: by, User: s.User(word(d, "user")), Role: domain.Role(word(d, "role"))}
+	case "mute":
+		hours, err := time.ParseDuration(word(d, "for"))
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		return conversation.Mute{Stamp: by, User: s.User(word(d, "user")), Until: by.At.Add(hours)}
+	case "dissolve":
+		return conversation.Dissolve{Stamp: by}
 	case "send":
 		return conversation.SendMessage{Stamp: by, ClientID: "1", Body: body, Limits: limits}
 	case "edit":
@@ -85,6 +99,20 @@ func told(t *testing.T, s *story, d *datadriven.TestData) conversation.Command {
 		d.Fatalf(t, "nobody can %s", d.Cmd)
 		return nil
 	}
+}
+
+func updated(by domain.Stamp, d *datadriven.TestData) conversation.Update {
+	given := func(key string) *string {
+		if value := word(d, key); value != "" {
+			return &value
+		}
+		return nil
+	}
+	c := conversation.Update{Stamp: by, Title: given("title"), Join: given("join"), History: given("history"), AvatarURL: given("avatar")}
+	if muted := given("muted"); muted != nil {
+		c.Muted = new(*muted == "true")
+	}
+	return c
 }
 
 func words(d *datadriven.TestData, key string) []string {

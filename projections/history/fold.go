@@ -82,7 +82,7 @@ func (f *fold) apply(c *change) {
 		}
 	case *domain.MemberMuted:
 		if was := f.end(c, fact.User); was != nil {
-			f.begin(c, fact.User, domain.Role(was.Role), value(fact.Until))
+			f.begin(c, fact.User, domain.Role(was.Role), instant(fact.Until))
 		}
 	case *domain.MessageRecalled:
 		f.recalled(c, int64(fact.Message))
@@ -245,6 +245,13 @@ func setBytes(to *[]byte, from *string) {
 	if from != nil {
 		*to = []byte(*from)
 	}
+}
+
+func instant(i *domain.Instant) time.Time {
+	if i == nil {
+		return time.Time{}
+	}
+	return value(&i.Time)
 }
 
 func value(t *time.Time) time.Time {

@@ -150,7 +150,7 @@ func drawFact(r *rapid.T, user domain.UserID, message domain.Seq) domain.Fact {
 	case 7:
 		return &domain.MemberRoleChanged{User: user, Role: domain.Admin}
 	case 8:
-		return &domain.MemberMuted{User: user, Until: rapid.SampledFrom([]*time.Time{nil, new(at(100))}).Draw(r, "until")}
+		return &domain.MemberMuted{User: user, Until: rapid.SampledFrom([]*domain.Instant{nil, new(domain.NewInstant(at(100)))}).Draw(r, "until")}
 	case 9, 10, 11, 12:
 		return edited(message, word)
 	case 13, 14:
@@ -165,7 +165,9 @@ func drawFact(r *rapid.T, user domain.UserID, message domain.Seq) domain.Fact {
 		m := sent(word)
 		m.ReplyTo = rapid.SampledFrom([]domain.Seq{0, message}).Draw(r, "reply to")
 		m.Mentions = rapid.SampledFrom([][]string{nil, {"all"}}).Draw(r, "mentions")
-		m.ExpiresAt = rapid.SampledFrom([]*time.Time{nil, nil, new(at(1000)), new(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))}).Draw(r, "expires")
+		m.ExpiresAt = rapid.SampledFrom([]*domain.Instant{
+			nil, nil, new(domain.NewInstant(at(1000))), new(domain.NewInstant(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))),
+		}).Draw(r, "expires")
 		return m
 	}
 }

@@ -109,7 +109,7 @@ func drawFact(r *rapid.T, seq domain.Seq, ordinal int64) domain.Fact {
 		mentions := [][]string{nil, nil, {string(alice)}, {string(bob), string(bob)}, {string(bob), domain.MentionAll}}
 		message := sent(text, rapid.SampledFrom(mentions).Draw(r, "mentions")...)
 		if rapid.Bool().Draw(r, "expires") {
-			message.ExpiresAt = new(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+			message.ExpiresAt = new(domain.NewInstant(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 		}
 		return message
 	}

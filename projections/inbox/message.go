@@ -47,7 +47,7 @@ func newMessage(e event, fact *domain.MessageSent) *Message {
 		ReplyTo: fact.ReplyTo, Mentions: fact.Mentions, ChangedSeq: e.ConversationSeq, body: &fact.Body,
 	}
 	if fact.ExpiresAt != nil {
-		m.ExpiresAt = *fact.ExpiresAt
+		m.ExpiresAt = fact.ExpiresAt.Time
 	}
 	return m
 }

@@ -81,7 +81,7 @@ func drawFact(r *rapid.T) domain.Fact {
 	case 9:
 		return &domain.MemberRoleChanged{User: user, Role: domain.Admin}
 	case 10:
-		return &domain.MemberMuted{User: user, Until: new(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))}
+		return &domain.MemberMuted{User: user, Until: new(domain.NewInstant(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))}
 	case 11:
 		return &domain.MemberMuted{User: user}
 	case 12:

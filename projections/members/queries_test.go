@@ -119,7 +119,7 @@ func TestMembersComeAndGo(t *testing.T) {
 		w.happens(group, alice, &domain.MemberAdded{User: bob})
 		w.happens(group, alice, &domain.MemberRoleChanged{User: bob, Role: domain.Admin})
 		until := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
-		w.happens(group, alice, &domain.MemberMuted{User: bob, Until: &until})
+		w.happens(group, alice, &domain.MemberMuted{User: bob, Until: new(domain.NewInstant(until))})
 		equal(w, "members", w.list(group), "a owner 1-, b admin 2-")
 		equal(w, "pair", w.list(pair), "a member 1-, b member 1-")
 		equal(w, "bob", w.conversations(bob), "d member 1-, g admin 2-")
