@@ -105,6 +105,10 @@ func decideMute(s State, c Mute) ([]domain.Fact, error) {
 	if err := s.governed(c.Actor, "only admins mute members"); err != nil {
 		return nil, err
 	}
+	// Years have four digits wherever times are written.
+	if c.Until.UTC().Year() > 9999 {
+		return nil, domain.Errorf(domain.InvalidArgument, "until lies beyond the year 9999")
+	}
 	switch s.Role(c.User) {
 	case "":
 		return nil, noSuchMember()

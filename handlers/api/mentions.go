@@ -7,10 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mpim/domain"
-	"mpim/projections/recent"
 )
-
-type recentFacts = recent.Facts
 
 // mentions are user ids, or in place of the array the string "all".
 type mentions []string

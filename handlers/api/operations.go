@@ -55,10 +55,17 @@ type (
 	Recent interface {
 		Ranges(ctx context.Context, ranges []recent.Range) ([]recent.Events, error)
 		Get(ctx context.Context, id domain.ConversationID, seq domain.Seq) (recent.Facts, bool, error)
+		// Reacted says whether a reaction stands, where that is known.
+		Reacted(
+			ctx context.Context, id domain.ConversationID, message, head domain.Seq, user domain.UserID, emoji string,
+		) (stands, known bool, err error)
 	}
 	// History has every message.
 	History interface {
 		Page(ctx context.Context, id domain.ConversationID, view history.View, r history.Range) ([]history.Message, error)
+		Message(
+			ctx context.Context, id domain.ConversationID, seq domain.Seq, view history.View,
+		) (history.Message, []history.Edit, error)
 		Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (history.Facts, error)
 		// Ordinal returns how many messages the conversation has up to seq.
 		Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error)

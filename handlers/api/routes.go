@@ -111,6 +111,23 @@ func (o *Operations) aboutConversations() []*Operation {
 			Method: "group.leave", Verb: http.MethodPost, Path: oneGroup + "/leave", Summary: "Leave a group.", Changes: true,
 		}, o.groupLeave),
 		define(o, Operation{
+			Method: "group.join", Verb: http.MethodPost, Path: oneGroup + "/join", Summary: "Join an open group.", Changes: true,
+		}, o.groupJoin),
+		define(o, Operation{
+			Method: "group.update", Verb: http.MethodPatch, Path: oneGroup, Summary: "Change a group.", Changes: true,
+		}, o.groupUpdate),
+		define(o, Operation{
+			Method: "group.role", Verb: http.MethodPut, Path: oneGroup + "/members/{user}/role",
+			Summary: "Give a member another role, or hand the group over.", Changes: true,
+		}, o.groupRole),
+		define(o, Operation{
+			Method: "group.mute", Verb: http.MethodPut, Path: oneGroup + "/members/{user}/mute",
+			Summary: "Keep a member from sending for a while.", Changes: true,
+		}, o.groupMute),
+		define(o, Operation{
+			Method: "group.dissolve", Verb: http.MethodDelete, Path: oneGroup, Summary: "End a group for all its members.", Changes: true,
+		}, o.groupDissolve),
+		define(o, Operation{
 			Method: "group.members", Verb: http.MethodGet, Path: oneGroup + "/members", Summary: "List the members of a group.",
 		}, o.groupMembers),
 		define(o, Operation{
@@ -142,6 +159,18 @@ func (o *Operations) aboutMessages() []*Operation {
 		define(o, Operation{
 			Method: "message.recall", Verb: http.MethodDelete, Path: oneConversation + "/messages/{seq}", Summary: "Take a message back.", Changes: true,
 		}, o.recall),
+		define(o, Operation{
+			Method: "message.react", Verb: http.MethodPut, Path: oneConversation + "/messages/{seq}/reactions/{emoji}",
+			Summary: "Put an emoji on a message, or take it off.", Changes: true,
+		}, o.react),
+		define(o, Operation{
+			Method: "message.unreact", Verb: http.MethodDelete, Path: oneConversation + "/messages/{seq}/reactions/{emoji}",
+			Summary: "Take an emoji off a message.", Changes: true,
+		}, o.unreact),
+		define(o, Operation{
+			Method: "message.get", Verb: http.MethodGet, Path: oneConversation + "/messages/{seq}",
+			Summary: "Get a message as it stands, and how it was edited.",
+		}, o.messageGet),
 		define(o, Operation{
 			Method: "message.history", Verb: http.MethodGet, Path: oneConversation + "/messages",
 			Summary: "Page through messages as they stand, in ascending order.", Large: true,

@@ -49,6 +49,8 @@ type Facts struct {
 	At     time.Time
 	// Kind is the type of the body, for messages that are not gone.
 	Kind string
+	// ExpiresAt is when the message goes by itself; zero for never, and for messages that are gone.
+	ExpiresAt time.Time
 	// Gone says that the message was recalled or has expired.
 	Gone bool
 	// Ordinal is how many messages the conversation had with this event.
@@ -111,12 +113,13 @@ func (q *Queries) Get(ctx context.Context, id domain.ConversationID, seq domain.
 	facts := Facts{Seq: seq, Type: h.Type, Sender: h.Actor, At: h.At, Gone: e.Gone, Ordinal: e.Ordinal}
 	if h.Type == domain.TypeMessageSent && !e.Gone {
 		var data struct {
-			Body domain.Body `json:"body"`
+			Body      domain.Body `json:"body"`
+			ExpiresAt time.Time   `json:"expires_at"`
 		}
 		if err := json.Unmarshal(h.Data, &data); err != nil {
 			return Facts{}, false, fmt.Errorf("recent event %d of %s is damaged: %w", seq, id, err)
 		}
-		facts.Kind = data.Body.Type
+		facts.Kind, facts.ExpiresAt = data.Body.Type, data.ExpiresAt
 	}
 	return facts, true, nil
 }
