@@ -50,6 +50,7 @@ var operations = map[string]func(t *testing.T, l *log, user domain.UserID, own, 
 		return send(user)
 	},
 	"send-muted-group": func(t *testing.T, l *log, user domain.UserID, _, _ domain.Seq) conversation.Command {
+		t.Helper()
 		give(t, l, conversation.Update{Stamp: by(ann), Muted: new(true)})
 		return send(user)
 	},
@@ -99,6 +100,7 @@ var operations = map[string]func(t *testing.T, l *log, user domain.UserID, own, 
 		return conversation.AddMembers{Stamp: by(user), Users: []domain.UserID{bob}, Limits: limits}
 	},
 	"add-open": func(t *testing.T, l *log, user domain.UserID, _, _ domain.Seq) conversation.Command {
+		t.Helper()
 		give(t, l, conversation.Update{Stamp: by(ann), Join: new(conversation.Open)})
 		return conversation.AddMembers{Stamp: by(user), Users: []domain.UserID{bob}, Limits: limits}
 	},
@@ -106,6 +108,7 @@ var operations = map[string]func(t *testing.T, l *log, user domain.UserID, own, 
 		return conversation.Join{Stamp: by(user), Limits: limits}
 	},
 	"join-open": func(t *testing.T, l *log, user domain.UserID, _, _ domain.Seq) conversation.Command {
+		t.Helper()
 		give(t, l, conversation.Update{Stamp: by(ann), Join: new(conversation.Open)})
 		return conversation.Join{Stamp: by(user), Limits: limits}
 	},

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"mpim/domain"
@@ -82,14 +83,14 @@ func TestEveryKindOfBody(t *testing.T) {
 		{"type": "file", "url": "https://files.example/1?a=b", "name": "안녕.pdf", "size": 12, "mime": "application/pdf"},
 		{"type": "custom", "data": P{"poll": []any{"a", 1.5, nil, P{}}}},
 	} {
-		sent := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": fmt.Sprint(i), "body": body})
+		sent := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": strconv.Itoa(i), "body": body})
 		got := b.Must(t, bob, "message.get", P{"conversation": sent["conversation"], "seq": sent["seq"]})
 		for name, value := range body {
 			if have := object(t, object(t, got["message"])["body"])[name]; fmt.Sprint(have) != fmt.Sprint(value) {
 				t.Errorf("%s of a %s is %v, want %v", name, body["type"], have, value)
 			}
 		}
-		again := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": fmt.Sprint(i), "body": body})
+		again := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": strconv.Itoa(i), "body": body})
 		if again["duplicate"] != true {
 			t.Errorf("a %s sent again: %v", body["type"], again)
 		}

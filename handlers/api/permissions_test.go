@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -33,17 +34,18 @@ func meet(t *testing.T, b *apitest.Bench, p people) meeting {
 		send(t, b, p[name], P{"conversation": id}, name)
 		m.seq[name] = i + 2
 	}
-	m.as(t, "owner", "group.role", P{"user": p.id("admin"), "role": "admin"})
-	m.as(t, "owner", "group.role", P{"user": p.id("other admin"), "role": "admin"})
-	m.as(t, "owner", "group.mute", P{"user": p.id("muted"), "until": "2999-01-01T00:00:00Z"})
-	m.as(t, "owner", "group.remove", P{"user": p.id("former")})
+	m.owner(t, "group.role", P{"user": p.id("admin"), "role": "admin"})
+	m.owner(t, "group.role", P{"user": p.id("other admin"), "role": "admin"})
+	m.owner(t, "group.mute", P{"user": p.id("muted"), "until": "2999-01-01T00:00:00Z"})
+	m.owner(t, "group.remove", P{"user": p.id("former")})
 	return m
 }
 
-func (m meeting) as(t *testing.T, name, method string, params P) {
+// owner has the owner do something.
+func (m meeting) owner(t *testing.T, method string, params P) {
 	t.Helper()
 	params["conversation"] = m.id
-	m.b.Must(t, m.people[name], method, params)
+	m.b.Must(t, m.people["owner"], method, params)
 }
 
 // asked is what somebody asks for, and what happens before.
@@ -60,9 +62,7 @@ func plain(method string, params P) asked {
 func sending(more P) asked {
 	return asked{method: "message.send", params: func(m meeting, name string) P {
 		params := P{"to": P{"conversation": m.id}, "client_id": "x", "body": text("x")}
-		for key, value := range more {
-			params[key] = value
-		}
+		maps.Copy(params, more)
 		return params
 	}}
 }
@@ -77,9 +77,7 @@ func about(method string, own bool, more P) asked {
 		if own && m.seq[name] == 0 {
 			params["seq"] = 1
 		}
-		for key, value := range more {
-			params[key] = value
-		}
+		maps.Copy(params, more)
 		return params
 	}}
 }
@@ -87,9 +85,7 @@ func about(method string, own bool, more P) asked {
 func toward(method, target string, more P) asked {
 	return asked{method: method, params: func(m meeting, _ string) P {
 		params := P{"user": m.people.id(target)}
-		for key, value := range more {
-			params[key] = value
-		}
+		maps.Copy(params, more)
 		return params
 	}}
 }
@@ -180,7 +176,7 @@ func checkRow(t *testing.T, b *apitest.Bench, p people, name string, columns, ro
 	}
 	m, used := meet(t, b, p), false
 	if a.before != nil {
-		m.as(t, "owner", "group.update", a.before)
+		m.owner(t, "group.update", a.before)
 	}
 	for _, pass := range []bool{false, true} {
 		for i, column := range columns {
@@ -190,7 +186,7 @@ func checkRow(t *testing.T, b *apitest.Bench, p people, name string, columns, ro
 			if used {
 				m = meet(t, b, p)
 				if a.before != nil {
-					m.as(t, "owner", "group.update", a.before)
+					m.owner(t, "group.update", a.before)
 				}
 			}
 			used = pass

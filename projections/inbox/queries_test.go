@@ -321,7 +321,7 @@ func TestAMessageIsGoneWhenItsTimeIsUp(t *testing.T) {
 	w := newWorld(t, onMiniredis(t))
 	w.happens(group, alice, created(alice, bob))
 	message := sent("soon gone")
-	message.ExpiresAt = new(time.Now().Add(-time.Second))
+	message.ExpiresAt = new(domain.NewInstant(time.Now().Add(-time.Second)))
 	w.happens(group, alice, message)
 	if last := w.entry(bob, "").Last; !last.Gone() || last.ExpiresAt.IsZero() {
 		t.Errorf("got %+v", last)
