@@ -166,7 +166,7 @@ type (
 	}
 	// ReceiptMoved moves the actor's cursors; a zero sequence leaves that cursor where it is. The ordinals say how many
 	// messages stand at or below the sequences. DeliveredSeq is what Session has now; the user's own cursor is the
-	// highest of all its sessions, so it may stand above.
+	// highest of all its sessions, so it may stand above. Epoch is the log's, 0 for the first; see Acknowledger.
 	ReceiptMoved struct {
 		unsequenced
 		Session          SessionID `json:"session,omitempty"`
@@ -174,6 +174,7 @@ type (
 		DeliveredOrdinal int64     `json:"delivered_ordinal,omitempty"`
 		ReadSeq          Seq       `json:"read_seq,omitempty"`
 		ReadOrdinal      int64     `json:"read_ordinal,omitempty"`
+		Epoch            int64     `json:"epoch,omitempty"`
 	}
 )
 

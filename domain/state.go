@@ -10,6 +10,12 @@ import (
 // entry, or an empty one.
 type Fields map[string]string
 
+// Wanted names fields of one aggregate that are to be read.
+type Wanted struct {
+	Aggregate Aggregate
+	Fields    []string
+}
+
 // Fields that every aggregate has. The append script alone writes them.
 const (
 	// VersionField counts the commands that changed a rule of the aggregate. What is decided guards on it.

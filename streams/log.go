@@ -174,33 +174,6 @@ func (l *Log) Saw(partition int, seq int64) {
 // Config.Look behind.
 func (l *Log) Seen(partition int) int64 { return l.appenders[partition].seen.Load() }
 
-// Load returns the named fields of an aggregate's decision state, all of them for nil.
-func (l *Log) Load(ctx context.Context, a domain.Aggregate, fields []string) (domain.Fields, error) {
-	partition, ok := a.Partition()
-	if !ok || partition >= l.config.Identity.Partitions {
-		return domain.Fields{}, nil
-	}
-	key := aggregateKey(partition, a)
-	if fields == nil {
-		all, err := l.config.Client.HGetAll(ctx, key).Result()
-		if err != nil {
-			return nil, unreachable(err)
-		}
-		return all, nil
-	}
-	values, err := l.config.Client.HMGet(ctx, key, fields...).Result()
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	loaded := make(domain.Fields, len(fields))
-	for i, value := range values {
-		if text, ok := value.(string); ok {
-			loaded[fields[i]] = text
-		}
-	}
-	return loaded, nil
-}
-
 // Lookup returns what an earlier append of the request led to. It is false where there was none, and the error is of
 // kind Conflict where it had other content.
 func (l *Log) Lookup(ctx context.Context, a domain.Aggregate, r domain.Request) (domain.Appended, bool, error) {

@@ -172,7 +172,8 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 	s := g.stores
 	return api.New(api.Config{
 		Log: g.log, Placement: s.identity.Placement(), Durability: string(settings.Durability), Epoch: s.epoch,
-		Tokens: tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
+		EpochNumber: func() int64 { return s.identity.Epoch },
+		Tokens:      tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
 		History: agreedQueries{history.NewQueries(s.db), s}, Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),

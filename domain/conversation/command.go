@@ -178,6 +178,8 @@ type MoveReceipt struct {
 	domain.Stamp
 	// Session is the one that acknowledges what was delivered.
 	Session domain.SessionID
+	// Epoch is the log's; 0 for the first.
+	Epoch int64
 	// The ordinals say how many messages stand at or below the sequences.
 	Delivered        domain.Seq
 	DeliveredOrdinal int64

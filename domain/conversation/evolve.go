@@ -102,18 +102,19 @@ func (s *State) close(user domain.UserID, seq domain.Seq) {
 func (c Cursors) moved(fact *domain.ReceiptMoved) Cursors {
 	c.Delivered = max(c.Delivered, fact.DeliveredSeq)
 	c.Read = max(c.Read, fact.ReadSeq)
-	if fact.Session == "" || fact.DeliveredSeq <= c.Acknowledged[fact.Session] {
+	acknowledger := domain.Acknowledger(fact.Session, fact.Epoch)
+	if fact.Session == "" || fact.DeliveredSeq <= c.Acknowledged[acknowledger] {
 		return c
 	}
 	c.Acknowledged = maps.Clone(c.Acknowledged)
-	c.set(fact.Session, fact.DeliveredSeq)
+	c.set(acknowledger, fact.DeliveredSeq)
 	if len(c.Acknowledged) <= MaxSessions {
 		return c
 	}
 	var last domain.SessionID
 	for session, seq := range c.Acknowledged {
 		behind := c.Acknowledged[last]
-		if session != fact.Session && (last == "" || seq < behind || seq == behind && session < last) {
+		if session != acknowledger && (last == "" || seq < behind || seq == behind && session < last) {
 			last = session
 		}
 	}

@@ -8,7 +8,7 @@ func decideReceipt(s State, c MoveReceipt) ([]domain.Fact, error) {
 		return nil, err
 	}
 	if s.unlogged(c) {
-		moved.DeliveredSeq, moved.DeliveredOrdinal, moved.Session = 0, 0, ""
+		moved.DeliveredSeq, moved.DeliveredOrdinal, moved.Session, moved.Epoch = 0, 0, "", 0
 	}
 	if moved.DeliveredSeq == 0 && moved.ReadSeq == 0 {
 		return nil, nil
@@ -51,10 +51,13 @@ func (s State) receipt(c MoveReceipt) (moved domain.ReceiptMoved, err error) {
 	cursors := s.Progress[c.Actor]
 	acknowledged := cursors.Delivered
 	if c.Session != "" {
-		acknowledged = cursors.Acknowledged[c.Session]
+		acknowledged = cursors.Acknowledged[domain.Acknowledger(c.Session, c.Epoch)]
 	}
 	if c.Delivered > acknowledged {
 		moved.Session, moved.DeliveredSeq, moved.DeliveredOrdinal = c.Session, c.Delivered, c.DeliveredOrdinal
+		if c.Session != "" && c.Epoch > 1 {
+			moved.Epoch = c.Epoch
+		}
 	}
 	if c.Read > cursors.Read {
 		moved.ReadSeq, moved.ReadOrdinal = c.Read, c.ReadOrdinal

@@ -9,7 +9,8 @@ import (
 	"mpim/projections/recent"
 )
 
-// syncChunk is how many conversations are read at a time, so that an answer which is full early did not read them all.
+// syncChunk is how many conversations are read first, so that an answer which is full early did not read them all. Where
+// these leave room for all, the others are read at once.
 const syncChunk = 5
 
 // objectBytes is more than a conversation takes in the answer without its last message's body and its events.
@@ -23,10 +24,16 @@ func (o *Operations) catchUp(ctx context.Context, user domain.UserID, chosen []m
 		place  place
 	}
 	var all []answered
-	room := syncBytes
+	views, err := o.viewsOf(ctx, user, chosen)
+	if err != nil {
+		return 0, err
+	}
+	room, size := syncBytes, syncChunk
 fill:
-	for chunk := range slices.Chunk(chosen, syncChunk) {
-		objects, err := o.caughtUp(ctx, user, chunk)
+	for done < len(chosen) {
+		end := min(done+size, len(chosen))
+		chunk := chosen[done:end]
+		objects, err := o.caughtUp(ctx, chunk, views[done:end])
 		if err != nil {
 			return 0, err
 		}
@@ -38,6 +45,9 @@ fill:
 				all = append(all, answered{object, placeOf(chunk[i].entry)})
 			}
 			done++
+		}
+		if used := syncBytes - room; used/end*len(chosen) < syncBytes {
+			size = len(chosen)
 		}
 	}
 	slices.SortFunc(all, func(a, b answered) int { return a.place.compare(b.place) })
@@ -72,17 +82,18 @@ func (s *syncObject) fit(room *int, first bool) bool {
 	return true
 }
 
-// caughtUp returns what the conversations have for the user, in their order. One that turns out to have nothing is left
-// zero.
-func (o *Operations) caughtUp(ctx context.Context, user domain.UserID, chosen []missing) ([]syncObject, error) {
+// viewsOf returns what the user may see of the conversations, in their order.
+func (o *Operations) viewsOf(ctx context.Context, user domain.UserID, chosen []missing) ([]view, error) {
 	ids := make([]domain.ConversationID, len(chosen))
 	for i, m := range chosen {
 		ids[i] = m.entry.Conversation
 	}
-	views, err := o.seeAll(ctx, user, ids)
-	if err != nil {
-		return nil, err
-	}
+	return o.seeAll(ctx, user, ids)
+}
+
+// caughtUp returns what the conversations have for who has these views, in their order. One that turns out to have
+// nothing is left zero.
+func (o *Operations) caughtUp(ctx context.Context, chosen []missing, views []view) (objects []syncObject, err error) {
 	var ranges []recent.Range
 	asked := make([]int, len(chosen))
 	for i, m := range chosen {
@@ -95,7 +106,7 @@ func (o *Operations) caughtUp(ctx context.Context, user domain.UserID, chosen []
 			return nil, err
 		}
 	}
-	objects := make([]syncObject, len(chosen))
+	objects = make([]syncObject, len(chosen))
 	for i, m := range chosen {
 		n := asked[i]
 		objects[i], err = m.object(views[i].windows, ranges[:n], found[:n])

@@ -91,7 +91,7 @@ func (o *Operations) entries(ctx context.Context, caller Caller, wanted func(mem
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	entries, err := o.Inbox.Entries(ctx, caller.User, caller.Session, ids)
+	entries, err := o.Inbox.Entries(ctx, caller.User, domain.Acknowledger(caller.Session, o.EpochNumber()), ids)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ const (
 // Log is the log as operations need it beside their commands.
 type Log interface {
 	command.Store
+	// LoadAll is Load for several aggregates, in their order and in one round trip.
+	LoadAll(ctx context.Context, wanted []domain.Wanted) ([]domain.Fields, error)
 	// Heads returns the last sequence of every partition.
 	Heads(ctx context.Context) ([]int64, error)
 }
@@ -104,6 +106,8 @@ type Config struct {
 	Durability string
 	// Epoch returns the log's epoch as clients see it.
 	Epoch func() string
+	// EpochNumber returns the same as a number that rises with each repair, from 1. Default: always 1.
+	EpochNumber func() int64
 
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
@@ -155,6 +159,9 @@ const (
 func (c *Config) setDefaults() {
 	if c.Limits == (conversation.Limits{}) {
 		c.Limits = conversation.DefaultLimits()
+	}
+	if c.EpochNumber == nil {
+		c.EpochNumber = func() int64 { return 1 }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -43,7 +43,7 @@ func (o *Operations) receipt(ctx context.Context, caller Caller, in receiptInput
 		return Changed{}, err
 	}
 	move := conversation.MoveReceipt{
-		Stamp: o.stamp(caller), Session: caller.Session, Unlogged: conversation.LargeGroup,
+		Stamp: o.stamp(caller), Session: caller.Session, Epoch: o.EpochNumber(), Unlogged: conversation.LargeGroup,
 	}
 	if move.Delivered, move.DeliveredOrdinal, err = o.counted(ctx, v, in.DeliveredSeq); err != nil {
 		return Changed{}, err
@@ -56,7 +56,8 @@ func (o *Operations) receipt(ctx context.Context, caller Caller, in receiptInput
 		return Changed{}, err
 	}
 	if kept, ok := conversation.Unlogged(state, move); ok {
-		if err := o.Inbox.Delivered(ctx, in.Conversation, caller.User, kept.Session, kept.DeliveredSeq); err != nil {
+		session := domain.Acknowledger(kept.Session, kept.Epoch)
+		if err := o.Inbox.Delivered(ctx, in.Conversation, caller.User, session, kept.DeliveredSeq); err != nil {
 			return Changed{}, err
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"mpim/domain"
 	"mpim/handlers/api"
 	"mpim/handlers/api/apitest"
+	"mpim/projections/recent"
 )
 
 func syncOf(t *testing.T, b *apitest.Bench, who api.Caller, params P) []map[string]any {
@@ -225,5 +227,86 @@ func TestSyncInPages(t *testing.T) {
 	for _, after := range []string{"x", "MTIz", "!"} {
 		_, err := b.Call(t, alice, "sync", P{"after": after})
 		wantCode(t, err, domain.InvalidArgument)
+	}
+}
+
+// What was acknowledged before the log was repaired counts for nothing: clients have dropped it.
+func TestAcknowledgementsOfAnotherEpoch(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice, bob := b.User(t, "alice"), b.User(t, "bob")
+	id := fmt.Sprint(send(t, b, alice, P{"user": bob.User}, "one", "two")["conversation"])
+	acknowledge := func(want string) {
+		t.Helper()
+		if got := fmt.Sprint(seqs(list(t, syncOf(t, b, bob, P{})[0]["events"]))); got != want {
+			t.Errorf("sync has %s, want %s", got, want)
+		}
+		b.Must(t, bob, "receipt.delivered", P{"conversation": id, "delivered_seq": 3})
+		if got := syncOf(t, b, bob, P{}); len(got) != 0 {
+			t.Errorf("after the acknowledgement sync has %v", got)
+		}
+	}
+	acknowledge("[1 2 3]")
+	b.Repair()
+	acknowledge("[1 2 3]")
+}
+
+// A client is never told less than what it misses: where the events are gone, it starts over.
+func TestSyncOfEventsNoLongerAtHand(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice, bob := b.User(t, "alice"), b.User(t, "bob")
+	id := fmt.Sprint(send(t, b, alice, P{"user": bob.User}, "one", "two")["conversation"])
+	if err := b.Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.Redis.FastForward(recent.TTL + time.Second)
+	wantMembers(t, syncOf(t, b, bob, P{"since": P{id: 1}})[0], P{"reset": true, "complete": true, "head_seq": 3.0})
+	send(t, b, alice, P{"user": bob.User}, "three")
+	wantMembers(t, syncOf(t, b, bob, P{"since": P{id: 1}})[0], P{"reset": true, "complete": true, "head_seq": 4.0})
+	if got := fmt.Sprint(seqs(list(t, syncOf(t, b, bob, P{"since": P{id: 3}})[0]["events"]))); got != "[4]" {
+		t.Errorf("who misses only what is at hand gets %s", got)
+	}
+}
+
+// Edits, recalls, reactions and who came and went are caught up by the same cursor as messages, whatever made them.
+func TestOneCursorForEverything(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice, bob, carol := b.User(t, "alice"), b.User(t, "bob"), b.User(t, "carol")
+	group := newGroup(t, b, alice, bob)
+	one := send(t, b, alice, P{"conversation": group}, "one")
+	two := send(t, b, bob, P{"conversation": group}, "two")
+	b.Must(t, alice, "message.edit", P{"conversation": group, "seq": one["seq"], "body": text("1")})
+	b.Must(t, bob, "message.recall", P{"conversation": group, "seq": two["seq"]})
+	b.Must(t, alice, "group.add", P{"conversation": group, "users": []any{carol.User}})
+	b.Must(t, carol, "group.leave", P{"conversation": group})
+	b.Must(t, alice, "group.remove", P{"conversation": group, "user": bob.User})
+	send(t, b, alice, P{"conversation": group}, "unseen")
+
+	types := func(events any) string {
+		var all []string
+		for _, e := range list(t, events) {
+			all = append(all, fmt.Sprint(e["type"]))
+		}
+		return strings.Join(all, " ")
+	}
+	got := syncOf(t, b, bob, P{"since": P{group: 1}})[0]
+	wantMembers(t, got, P{"left": true, "complete": true, "head_seq": 8.0})
+	if want := "message.sent message.sent message.edited message.recalled member.added member.left member.removed"; types(got["events"]) != want {
+		t.Errorf("got %s, want %s", types(got["events"]), want)
+	}
+	// Of a change to a message before its window, a member learns which one it was, and no more.
+	got = syncOf(t, b, carol, P{})[0]
+	wantMembers(t, got, P{"left": true, "complete": true, "head_seq": 7.0})
+	if types(got["events"]) != "member.added member.left" {
+		t.Errorf("carol gets %s", types(got["events"]))
+	}
+	// Who has everything up to where it left is not told again.
+	if got := syncOf(t, b, bob, P{"since": P{group: 8}, "only": true}); len(got) != 0 {
+		t.Errorf("bob is told again: %v", got)
+	}
+	b.Must(t, alice, "group.add", P{"conversation": group, "users": []any{carol.User}})
+	late := syncOf(t, b, carol, P{"since": P{group: 7}})[0]
+	wantMembers(t, late, P{"left": nil, "complete": true, "head_seq": 10.0})
+	if types(late["events"]) != "member.added" {
+		t.Errorf("in her second window carol gets %s", types(late["events"]))
 	}
 }

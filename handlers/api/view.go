@@ -40,21 +40,34 @@ func (v view) present() error {
 // see reads what the user may see of a conversation. An error is of kind NotFound where there is no such conversation or
 // the user was never a member.
 func (o *Operations) see(ctx context.Context, user domain.UserID, id domain.ConversationID) (view, error) {
+	stored, err := o.load(ctx, id, viewFields(user, id))
+	if err != nil {
+		return view{id: id, user: user}, err
+	}
+	v, err := viewOf(user, id, stored)
+	if err != nil {
+		return v, err
+	}
+	v.windows, err = v.state.See(user)
+	return v, err
+}
+
+// viewFields are what a view is read from.
+func viewFields(user domain.UserID, id domain.ConversationID) []string {
 	fields := conversation.PairFields(user)
 	if id.IsGroup() {
 		fields = conversation.Fields(user)
 	}
-	v := view{id: id, user: user}
-	stored, err := o.load(ctx, id, append(fields, domain.OrdinalField))
-	if err != nil {
-		return v, err
-	}
+	return append(fields, domain.OrdinalField)
+}
+
+// viewOf returns the view that stored fields make, without its windows.
+func viewOf(user domain.UserID, id domain.ConversationID, stored domain.Fields) (v view, err error) {
+	v = view{id: id, user: user, ordinal: stored.Int(domain.OrdinalField)}
 	if v.state, err = conversation.Load(stored); err != nil {
 		return v, fmt.Errorf("read the state of %s: %w", id, err)
 	}
-	v.ordinal = stored.Int(domain.OrdinalField)
-	v.windows, err = v.state.See(user)
-	return v, err
+	return v, nil
 }
 
 // load reads decision state of a conversation. What is no conversation id at all names nothing.
@@ -80,23 +93,28 @@ func (o *Operations) placed(partition int, ok bool) error {
 // concurrent bounds how many loads one request makes at a time.
 const concurrent = 16
 
-// seeAll reads what the user may see of each of the conversations, in their order. Where it sees nothing, the windows
-// are none and there is no error.
+// seeAll reads what the user may see of each of the conversations, in their order and in one round trip. Where it sees
+// nothing, the windows are none and there is no error.
 func (o *Operations) seeAll(ctx context.Context, user domain.UserID, ids []domain.ConversationID) ([]view, error) {
-	views := make([]view, len(ids))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(concurrent)
-	for i, id := range ids {
-		group.Go(func() error {
-			v, err := o.see(ctx, user, id)
-			if err != nil && domain.CodeOf(err) != domain.NotFound {
-				return err
-			}
-			views[i] = v
-			return nil
-		})
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return views, group.Wait()
+	wanted := make([]domain.Wanted, len(ids))
+	for i, id := range ids {
+		wanted[i] = domain.Wanted{Aggregate: id.Aggregate(), Fields: viewFields(user, id)}
+	}
+	stored, err := o.Log.LoadAll(ctx, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("load %d conversations: %w", len(ids), err)
+	}
+	views := make([]view, len(ids))
+	for i, id := range ids {
+		if views[i], err = viewOf(user, id, stored[i]); err != nil {
+			return nil, err
+		}
+		views[i].windows = views[i].state.Windows(user)
+	}
+	return views, nil
 }
 
 // profile returns a user's profile. An error is of kind NotFound where there is no such user.

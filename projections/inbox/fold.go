@@ -218,7 +218,7 @@ func (c *conversation) apply(e event) {
 		c.of(e.Actor).read.raise(fact.ReadSeq, fact.ReadOrdinal)
 		c.of(e.Actor).receipt = max(c.of(e.Actor).receipt, fact.ReadSeq)
 		if fact.Session != "" && fact.DeliveredSeq > 0 {
-			c.marks = append(c.marks, mark{e.Actor, fact.Session, fact.DeliveredSeq})
+			c.marks = append(c.marks, mark{e.Actor, domain.Acknowledger(fact.Session, fact.Epoch), fact.DeliveredSeq})
 		}
 	default:
 		// Roles and mutes take a sequence and change nothing else here.

@@ -138,6 +138,15 @@ func testGuards(t *testing.T, f *fixture) {
 	if err != nil || fmt.Sprint(fields) != fmt.Sprint(want) {
 		t.Errorf("fields are %v, %v; want %v", fields, err, want)
 	}
+	all, err := f.log.LoadAll(t.Context(), []domain.Wanted{
+		{Aggregate: f.group(7), Fields: []string{"v"}},
+		{Aggregate: group, Fields: []string{"v", "none"}},
+		{Aggregate: group},
+		{Aggregate: domain.Aggregate{Kind: domain.Group, ID: "none"}, Fields: []string{"v"}},
+	})
+	if err != nil || fmt.Sprint(all) != "[map[] map[v:1] map[] map[]]" {
+		t.Errorf("together they are %v, %v", all, err)
+	}
 	if n := len(f.records(t, 3)); n != 2 {
 		t.Errorf("the log holds %d events, want 2", n)
 	}

@@ -43,6 +43,8 @@ type Bench struct {
 	Gate       *auth.Gate
 	Attempts   *Attempts
 	Typed      []schema.Typing
+	// Redis has what the projections keep.
+	Redis *miniredis.Miniredis
 
 	mu          sync.Mutex
 	now         time.Time
@@ -60,7 +62,8 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Attempts: &Attempts{}, now: time.Now().Truncate(time.Millisecond), epoch: "1",
 		held: make(map[string]bool), applied: make(map[string][]int64),
 	}
-	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(tb).Addr()})
+	b.Redis = miniredis.RunT(tb)
+	client := redis.NewClient(&redis.Options{Addr: b.Redis.Addr()})
 	tb.Cleanup(func() { _ = client.Close() })
 	db := openDatabase(tb)
 	b.projections = []projections.Projection{
@@ -79,7 +82,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		tb.Fatal(err)
 	}
 	config := api.Config{
-		Log: b.Log, Placement: b.Placement, Durability: "appended", Epoch: b.Epoch,
+		Log: b.Log, Placement: b.Placement, Durability: "appended", Epoch: b.Epoch, EpochNumber: b.epochNumber,
 		Tokens: tokens, Passwords: passwords, Attempts: b.Attempts,
 		Members: members.NewQueries(client), Inbox: inbox.NewQueries(client), Recent: recent.NewQueries(client),
 		History: history.NewQueries(db), Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
@@ -132,6 +135,12 @@ func (b *Bench) Epoch() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.epoch
+}
+
+func (b *Bench) epochNumber() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(len(b.epoch))
 }
 
 // Repair changes the epoch.
