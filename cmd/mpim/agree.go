@@ -7,6 +7,7 @@ import (
 
 	"mpim/domain"
 	"mpim/projections"
+	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/schema"
@@ -90,6 +91,43 @@ func (q agreedQueries) agree(ctx context.Context) error {
 		return domain.Wrap(domain.Unavailable, err, "history cannot be read now: try again")
 	}
 	return nil
+}
+
+// agreedContacts is the same for contacts.
+type agreedContacts struct {
+	*contacts.Queries
+	stores *stores
+}
+
+func (q agreedContacts) agree(ctx context.Context) error {
+	if err := q.stores.agree(ctx); err != nil {
+		return domain.Wrap(domain.Unavailable, err, "contacts cannot be read now: try again")
+	}
+	return nil
+}
+
+// Book returns what a user has to do with others.
+func (q agreedContacts) Book(ctx context.Context, user domain.UserID) (contacts.Book, error) {
+	if err := q.agree(ctx); err != nil {
+		return contacts.Book{}, err
+	}
+	return q.Queries.Book(ctx, user)
+}
+
+// Blocks returns whom a user blocked.
+func (q agreedContacts) Blocks(ctx context.Context, user domain.UserID) ([]contacts.Block, error) {
+	if err := q.agree(ctx); err != nil {
+		return nil, err
+	}
+	return q.Queries.Blocks(ctx, user)
+}
+
+// Search returns the users whose name begins with a text.
+func (q agreedContacts) Search(ctx context.Context, prefix string, limit int) ([]contacts.User, error) {
+	if err := q.agree(ctx); err != nil {
+		return nil, err
+	}
+	return q.Queries.Search(ctx, prefix, limit)
 }
 
 // Page returns messages of a range.

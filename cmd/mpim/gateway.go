@@ -17,6 +17,7 @@ import (
 	"mpim/handlers/web"
 	"mpim/projections"
 	"mpim/projections/checkpoint"
+	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
@@ -175,7 +176,7 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		EpochNumber: func() int64 { return s.identity.Epoch },
 		Tokens:      tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
-		History: agreedQueries{history.NewQueries(s.db), s}, Presence: presence.NewQueries(s.redis), Choices: choices,
+		History: agreedQueries{history.NewQueries(s.db), s}, Contacts: agreedContacts{contacts.NewQueries(s.db), s}, Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }

@@ -113,3 +113,38 @@ func TestContactsCountForBoth(t *testing.T) {
 		t.Errorf("%v and %v changes, want 5 and 2: nobody learns who blocks or remarks", a, b)
 	}
 }
+
+func TestContactListsAndSearch(t *testing.T) {
+	b := apitest.New(t, nil)
+	alice, bob, carol := b.User(t, "alice"), b.User(t, "bob"), b.User(t, "carol")
+	b.Must(t, alice, "contact.request", P{"user": bob.User, "message": "hello"})
+	if out := list(t, b.Must(t, alice, "contact.list", P{})["outgoing"]); len(out) != 1 || out[0]["message"] != "hello" || out[0]["user"] != string(bob.User) {
+		t.Errorf("outgoing %v", out)
+	}
+	if in := list(t, b.Must(t, bob, "contact.list", P{})["incoming"]); len(in) != 1 || in[0]["message"] != "hello" || in[0]["user"] != string(alice.User) || in[0]["at"] == nil {
+		t.Errorf("incoming %v", in)
+	}
+	b.Must(t, bob, "contact.accept", P{"user": alice.User})
+	remarked := b.Must(t, bob, "contact.remark", P{"user": alice.User, "remark": "A"})
+	mine := b.Must(t, bob, "contact.list", P{"after_position": remarked["position"]})
+	if c := list(t, mine["contacts"]); len(c) != 1 || c[0]["remark"] != "A" || c[0]["since"] == nil || len(list(t, mine["incoming"])) != 0 {
+		t.Errorf("contacts %v", mine)
+	}
+	if c := list(t, b.Must(t, alice, "contact.list", P{})["contacts"]); len(c) != 1 || c[0]["remark"] != "" {
+		t.Errorf("contacts %v", c)
+	}
+	b.Must(t, alice, "user.block", P{"user": carol.User})
+	if blocks := list(t, b.Must(t, alice, "block.list", P{})["blocks"]); len(blocks) != 1 || blocks[0]["user"] != string(carol.User) || blocks[0]["since"] == nil {
+		t.Errorf("blocks %v", blocks)
+	}
+	if blocks := list(t, b.Must(t, carol, "block.list", P{})["blocks"]); len(blocks) != 0 {
+		t.Errorf("blocks %v", blocks)
+	}
+	b.Must(t, carol, "account.update", P{"display_name": "Bobette"})
+	if found := list(t, b.Must(t, alice, "user.search", P{"q": "BOB"})["users"]); len(found) != 2 || found[0]["id"] != string(bob.User) || found[1]["username"] != "carol" {
+		t.Errorf("found %v", found)
+	}
+	if found := list(t, b.Must(t, alice, "user.search", P{"q": "bob", "limit": 1})["users"]); len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"mpim/domain/conversation"
 	"mpim/handlers/auth"
 	"mpim/handlers/command"
+	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
@@ -27,6 +28,7 @@ const (
 	recentProjection   = "recent"
 	historyProjection  = "history"
 	presenceProjection = "presence"
+	contactsProjection = "contacts"
 )
 
 // Log is the log as operations need it beside their commands.
@@ -71,6 +73,12 @@ type (
 		Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (history.Facts, error)
 		// Ordinal returns how many messages the conversation has up to seq.
 		Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error)
+	}
+	// Contacts says what users are to each other, and finds them by their names.
+	Contacts interface {
+		Book(ctx context.Context, user domain.UserID) (contacts.Book, error)
+		Blocks(ctx context.Context, user domain.UserID) ([]contacts.Block, error)
+		Search(ctx context.Context, prefix string, limit int) ([]contacts.User, error)
 	}
 	// Presence says who is online.
 	Presence interface {
@@ -117,6 +125,7 @@ type Config struct {
 	Inbox    Inbox
 	Recent   Recent
 	History  History
+	Contacts Contacts
 	Presence Presence
 	Choices  Choices
 	Waiter   Waiter
@@ -183,8 +192,9 @@ func New(config Config) (*Operations, error) {
 		"Log": config.Log == nil, "Placement": config.Placement.Partitions == 0, "Durability": config.Durability == "",
 		"Epoch": config.Epoch == nil, "Tokens": config.Tokens == nil, "Passwords": config.Passwords == nil,
 		"Attempts": config.Attempts == nil, "Members": config.Members == nil, "Inbox": config.Inbox == nil,
-		"Recent": config.Recent == nil, "History": config.History == nil, "Presence": config.Presence == nil,
-		"Choices": config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
+		"Recent": config.Recent == nil, "History": config.History == nil, "Contacts": config.Contacts == nil,
+		"Presence": config.Presence == nil,
+		"Choices":  config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)

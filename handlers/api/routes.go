@@ -49,6 +49,10 @@ func (o *Operations) aboutUsers() []*Operation {
 			Method: "user.list", Verb: http.MethodGet, Path: "/v1/users", Summary: "Get users by their ids.",
 		}, o.userList),
 		define(o, Operation{
+			Method: "user.search", Verb: http.MethodGet, Path: "/v1/users/search",
+			Summary: "Find users by the beginning of their user name or display name.",
+		}, o.userSearch),
+		define(o, Operation{
 			Method: "presence.get", Verb: http.MethodGet, Path: "/v1/presence", Summary: "Ask who is online.",
 		}, o.presenceGet),
 		define(o, Operation{
@@ -72,6 +76,9 @@ func (o *Operations) aboutContacts() []*Operation {
 			Method: "contact.decline", Verb: http.MethodPost, Path: oneRequest + "/decline", Summary: "Decline what a user asked.", Changes: true,
 		}, o.contactDecline),
 		define(o, Operation{
+			Method: "contact.list", Verb: http.MethodGet, Path: "/v1/contacts", Summary: "List the caller's contacts and requests.",
+		}, o.contactList),
+		define(o, Operation{
 			Method: "contact.remove", Verb: http.MethodDelete, Path: oneContact,
 			Summary: "End a contact on both sides, or take a request back.", Changes: true,
 		}, o.contactRemove),
@@ -85,6 +92,9 @@ func (o *Operations) aboutContacts() []*Operation {
 		define(o, Operation{
 			Method: "user.unblock", Verb: http.MethodDelete, Path: oneBlock, Summary: "Let a user write again.", Changes: true,
 		}, o.userUnblock),
+		define(o, Operation{
+			Method: "block.list", Verb: http.MethodGet, Path: "/v1/blocks", Summary: "List whom the caller blocks.",
+		}, o.blockList),
 	}
 }
 

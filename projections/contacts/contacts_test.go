@@ -166,6 +166,9 @@ func TestBook(t *testing.T) {
 		add(alice, carol, &domain.ContactRequested{User: carol}) // 11
 		add(carol, alice, &domain.ContactAccepted{User: alice})  // 12
 		check(alice, `contact ucarol 12 "", `)
+		add(alice, "udave", &domain.ContactRequested{User: "udave"})
+		add(alice, "udave", &domain.ContactRemoved{User: "udave"}) // takes the request back
+		check("udave", "")
 		log.Append(t, carol.Aggregate(), carol, &domain.AccountErased{})
 		check(alice, "")
 	})

@@ -102,6 +102,8 @@ func (f *fold) apply(c *change) {
 	case *domain.ContactRemoved:
 		f.delete(a, contact, b)
 		f.delete(b, contact, a)
+		// It takes back what the one who removes had asked, too.
+		f.settle(b, a)
 	case *domain.ContactRemarked:
 		if row := f.relations.Get(relationKey{a, contact, b}); row != nil {
 			row.Note = fact.Remark

@@ -18,6 +18,7 @@ import (
 	"mpim/handlers/auth"
 	"mpim/handlers/command/commandtest"
 	"mpim/projections"
+	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -72,6 +73,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		recent.New(recent.Config{Client: client, Partitions: Partitions}),
 		presence.New(presence.Config{Client: client, Partitions: Partitions}),
 		history.New(db),
+		contacts.New(db),
 	}
 	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(strings.Repeat("k", auth.MinKeyBytes))})
 	if err != nil {
@@ -85,7 +87,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Log: b.Log, Placement: b.Placement, Durability: "appended", Epoch: b.Epoch, EpochNumber: b.epochNumber,
 		Tokens: tokens, Passwords: passwords, Attempts: b.Attempts,
 		Members: members.NewQueries(client), Inbox: inbox.NewQueries(client), Recent: recent.NewQueries(client),
-		History: history.NewQueries(db), Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
+		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
 		Waiter: waiter{b}, Typing: typing{b}, Limits: conversation.DefaultLimits(), Now: b.Now,
 	}
 	if configure != nil {
