@@ -2,12 +2,9 @@ package streams
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"strconv"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,68 +12,62 @@ import (
 	"mpim/schema"
 )
 
-// Reader reads the log in order, from any position.
+// Reader reads the log in order, from any position: what is archived and no longer in the stream first, then the stream, as
+// one sequence a partition. Trimming that goes on meanwhile is not seen.
 type Reader struct {
 	// Client reaches the server; it is not closed.
 	Client redis.UniversalClient
 	// Partitions is the log's.
 	Partitions int
+	// Segments is the archive. Without it what was trimmed cannot be read, and reading it is a GapError.
+	Segments Segments
 	// Page is how many entries one call reads. The default is 1,000.
 	Page int64
 }
 
-// GapError says that an entry does not follow the one before it: a fork of the log, or a part that is gone.
+// GapError says that an event does not follow the one before it: a fork of the log, or a part that is gone.
 type GapError struct {
 	Partition int
 	// After is the last sequence that was read, Got the one that came.
 	After, Got int64
+	// NoArchive says that no archive was asked.
+	NoArchive bool
 }
 
 // Error names the missing events.
 func (e *GapError) Error() string {
-	return fmt.Sprintf("partition %d: event %d follows event %d: what is between is not in Redis", e.Partition, e.Got, e.After)
+	if e.Got <= e.After {
+		return fmt.Sprintf("partition %d: event %d comes behind event %d: the log was forked; run `mpim log repair`", e.Partition, e.Got, e.After)
+	}
+	if e.NoArchive {
+		return fmt.Sprintf("partition %d: event %d follows event %d: what is between is no longer in Redis; set MPIM_DATABASE_URL to read it from the archive",
+			e.Partition, e.Got, e.After)
+	}
+	return fmt.Sprintf("partition %d: event %d follows event %d: what is between is neither in Redis nor archived", e.Partition, e.Got, e.After)
 }
 
 // Partition yields the records of one partition after the given checkpoint, up to the newest when the read began or
-// later. The sequence ends with an error where the log cannot be read, or has a gap ([GapError]).
+// later. The sequence ends with an error where the log cannot be read, or has a gap ([GapError]). An entry that cannot be
+// decoded comes as a broken record.
 func (r Reader) Partition(ctx context.Context, partition int, after schema.Checkpoint) iter.Seq2[*schema.Record, error] {
 	return func(yield func(*schema.Record, error) bool) {
-		after, err := r.located(ctx, partition, after)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
+		at := place{Reader: r, partition: partition, Checkpoint: after}
 		for {
-			records, err := r.page(ctx, partition, after)
+			records, err := at.next(ctx)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, record := range records {
-				if after.Seq > 0 && record.Seq != after.Seq+1 {
-					yield(nil, &GapError{Partition: partition, After: after.Seq, Got: record.Seq})
-					return
-				}
 				if !yield(record, nil) {
 					return
 				}
-				after = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
 			}
-			if len(records) < int(r.pageSize()) {
+			if len(records) == 0 {
 				return
 			}
 		}
 	}
-}
-
-// located adds the address to a checkpoint that lacks it.
-func (r Reader) located(ctx context.Context, partition int, c schema.Checkpoint) (schema.Checkpoint, error) {
-	if c.Seq == 0 || c.StreamID != "" {
-		return c, nil
-	}
-	var err error
-	c.StreamID, err = r.locate(ctx, partition, c.Seq)
-	return c, err
 }
 
 // Heads returns the last sequence of every partition, by its number.
@@ -100,27 +91,58 @@ func (r Reader) Heads(ctx context.Context) ([]int64, error) {
 	return heads, nil
 }
 
-// Latest returns the newest n records of a partition, oldest first.
+// Latest returns the newest n records of a partition, oldest first. Those that were trimmed come from the archive, where
+// there is one.
 func (r Reader) Latest(ctx context.Context, partition int, n int64) ([]*schema.Record, error) {
+	records, err := r.newest(ctx, partition, n)
+	if err != nil || int64(len(records)) >= n || r.Segments == nil {
+		return records, err
+	}
+	head, err := r.Client.HGet(ctx, schema.PartitionKey(partition, metaName), "seq").Int64()
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	from := max(0, head-n)
+	if len(records) > 0 && records[0].Seq <= from+1 || head == 0 {
+		return records, nil
+	}
+	records = nil
+	for record, err := range r.Partition(ctx, partition, schema.Checkpoint{Seq: from}) {
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records[max(0, len(records)-int(n)):], nil
+}
+
+// newest returns the newest records that the stream holds, at most n.
+func (r Reader) newest(ctx context.Context, partition int, n int64) ([]*schema.Record, error) {
 	entries, err := r.Client.XRevRangeN(ctx, schema.PartitionKey(partition, logName), "+", "-", n).Result()
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	records := make([]*schema.Record, len(entries))
-	for i, entry := range entries {
-		if records[len(entries)-1-i], err = decodeEntry(partition, entry); err != nil {
-			return nil, err
+	records := make([]*schema.Record, 0, len(entries))
+	for _, entry := range slices.Backward(entries) {
+		if record := decodeEntry(partition, entry); record != nil {
+			records = append(records, record)
 		}
 	}
 	return records, nil
 }
 
-// At returns the record at a position. The error is of kind NotFound where the stream does not hold it.
+// At returns the record at a position. The error is of kind NotFound where neither stream nor archive hold it.
 func (r Reader) At(ctx context.Context, p domain.Position) (*schema.Record, error) {
-	if p.Partition >= r.Partitions {
+	if p.Partition < 0 || p.Partition >= r.Partitions {
 		return nil, domain.Errorf(domain.NotFound, "the log has partitions 0 to %d", r.Partitions-1)
 	}
+	if p.Seq < 1 {
+		return nil, noRecord(p)
+	}
 	id, err := r.locate(ctx, p.Partition, p.Seq)
+	if domain.CodeOf(err) == domain.NotFound {
+		return r.archivedAt(ctx, p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,14 +150,14 @@ func (r Reader) At(ctx context.Context, p domain.Position) (*schema.Record, erro
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	if len(entries) == 0 {
-		return nil, noRecord(p)
+	if len(entries) == 0 { // trimmed since
+		return r.archivedAt(ctx, p)
 	}
-	return decodeEntry(p.Partition, entries[0])
+	return decodeEntry(p.Partition, entries[0]), nil
 }
 
 func noRecord(p domain.Position) error {
-	return domain.Errorf(domain.NotFound, "the stream holds no event at %s", p)
+	return domain.Errorf(domain.NotFound, "the log holds no event at %s", p)
 }
 
 func (r Reader) pageSize() int64 {
@@ -145,227 +167,16 @@ func (r Reader) pageSize() int64 {
 	return 1000
 }
 
-func (r Reader) page(ctx context.Context, partition int, after schema.Checkpoint) ([]*schema.Record, error) {
-	from := "-"
-	if after.StreamID != "" {
-		from = "(" + after.StreamID
-	}
-	entries, err := r.Client.XRangeN(ctx, schema.PartitionKey(partition, logName), from, "+", r.pageSize()).Result()
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	records := make([]*schema.Record, len(entries))
-	for i, entry := range entries {
-		if records[i], err = decodeEntry(partition, entry); err != nil {
-			return nil, err
-		}
-	}
-	return records, nil
-}
-
-// locate finds the stream id of a partition sequence by halving the time between the first entry and the last: the
-// server gives ids by its clock, so sequences rise with them.
-func (r Reader) locate(ctx context.Context, partition int, seq int64) (string, error) {
-	key := schema.PartitionKey(partition, logName)
-	wanted := domain.Position{Partition: partition, Seq: seq}
-	last, err := r.Latest(ctx, partition, 1)
-	if err != nil {
-		return "", err
-	}
-	if len(last) == 0 || seq > last[0].Seq || seq < 1 {
-		return "", noRecord(wanted)
-	}
-	low, high := int64(0), milliseconds(last[0].StreamID) // the entry is at or after low, and not after high
-	for low < high {
-		middle := low + (high-low+1)/2
-		entries, err := r.Client.XRangeN(ctx, key, strconv.FormatInt(middle, 10), "+", 1).Result()
-		if err != nil {
-			return "", unreachable(err)
-		}
-		record, err := decodeEntry(partition, entries[0])
-		if err != nil {
-			return "", err
-		}
-		switch {
-		case record.Seq == seq:
-			return record.StreamID, nil
-		case record.Seq < seq:
-			low = middle
-		default:
-			high = middle - 1
-		}
-	}
-	return r.scan(ctx, key, wanted, low)
-}
-
-// scan looks through the entries of one millisecond and those after it.
-func (r Reader) scan(ctx context.Context, key string, wanted domain.Position, from int64) (string, error) {
-	start := strconv.FormatInt(from, 10)
-	for {
-		entries, err := r.Client.XRangeN(ctx, key, start, "+", r.pageSize()).Result()
-		if err != nil {
-			return "", unreachable(err)
-		}
-		for _, entry := range entries {
-			record, err := decodeEntry(wanted.Partition, entry)
-			if err != nil {
-				return "", err
-			}
-			if record.Seq == wanted.Seq {
-				return record.StreamID, nil
-			}
-			if record.Seq > wanted.Seq {
-				return "", noRecord(wanted)
-			}
-		}
-		if len(entries) < int(r.pageSize()) {
-			return "", noRecord(wanted)
-		}
-		start = "(" + entries[len(entries)-1].ID
-	}
-}
-
-func milliseconds(streamID string) int64 {
-	ms, _, _ := strings.Cut(streamID, "-")
-	n, _ := strconv.ParseInt(ms, 10, 64)
-	return n
-}
-
-func decodeEntry(partition int, entry redis.XMessage) (*schema.Record, error) {
+// decodeEntry returns nil for an entry that has no place in the log, and a broken record for one that has a place and cannot
+// be decoded.
+func decodeEntry(partition int, entry redis.XMessage) *schema.Record {
 	uuid, _ := entry.Values[schema.UUIDField].(string)
 	metadata, _ := entry.Values[schema.MetadataField].(string)
 	payload, _ := entry.Values[schema.PayloadField].(string)
 	record, err := schema.DecodeRecord(partition, entry.ID, uuid, []byte(metadata), []byte(payload))
-	if err != nil {
-		return nil, err
+	if record.Seq < 1 {
+		return nil
 	}
-	return &record, nil
-}
-
-// Merged yields the records of all partitions after the given sequences (nil for all), in order in each partition and
-// merged by effective time: the latest time that the partition has reached, since clocks step back and logs do not.
-func (r Reader) Merged(ctx context.Context, after []int64) iter.Seq2[*schema.Record, error] {
-	return func(yield func(*schema.Record, error) bool) {
-		var sources []*source
-		defer func() {
-			for _, s := range sources {
-				s.stop()
-			}
-		}()
-		for partition := range r.Partitions {
-			checkpoint := schema.Checkpoint{}
-			if partition < len(after) {
-				checkpoint.Seq = after[partition]
-			}
-			s := &source{}
-			s.next, s.stop = iter.Pull2(r.Partition(ctx, partition, checkpoint))
-			sources = append(sources, s)
-			s.advance()
-		}
-		for {
-			first := earliest(sources)
-			if first == nil {
-				return
-			}
-			if !yield(first.record, first.err) || first.err != nil {
-				return
-			}
-			first.advance()
-		}
-	}
-}
-
-// source is one partition of a merge.
-type source struct {
-	next   func() (*schema.Record, error, bool)
-	stop   func()
-	record *schema.Record
-	err    error
-	ok     bool
-	at     time.Time
-}
-
-func (s *source) advance() {
-	s.record, s.err, s.ok = s.next()
-	if s.ok && s.err == nil && s.record.At.After(s.at) {
-		s.at = s.record.At
-	}
-}
-
-// earliest returns the source whose record comes next, one that failed before all others, nil at the end.
-func earliest(sources []*source) *source {
-	var first *source
-	for _, s := range sources {
-		switch {
-		case !s.ok:
-		case s.err != nil:
-			return s
-		case first == nil || s.at.Before(first.at):
-			first = s
-		}
-	}
-	return first
-}
-
-// Follow yields records as they are appended after the given checkpoints, one a partition, until the context ends. Each
-// call waits a second at most, since go-redis does not interrupt a blocking read.
-func (r Reader) Follow(ctx context.Context, after []schema.Checkpoint) iter.Seq2[*schema.Record, error] {
-	return func(yield func(*schema.Record, error) bool) {
-		for ctx.Err() == nil {
-			records, err := r.await(ctx, after)
-			for _, record := range records {
-				if !yield(record, nil) {
-					return
-				}
-				after[record.Partition] = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
-			}
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(nil, err)
-				}
-				return
-			}
-		}
-	}
-}
-
-// await returns what comes after the checkpoints, waiting a second at most, and an error behind what could be read.
-func (r Reader) await(ctx context.Context, after []schema.Checkpoint) ([]*schema.Record, error) {
-	streams, err := r.Client.XRead(ctx, followArgs(after, r.Partitions, r.pageSize())).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	byKey := make(map[string]int, r.Partitions)
-	for partition := range r.Partitions {
-		byKey[schema.PartitionKey(partition, logName)] = partition
-	}
-	var records []*schema.Record
-	for _, stream := range streams {
-		for _, entry := range stream.Messages {
-			record, err := decodeEntry(byKey[stream.Stream], entry)
-			if err != nil {
-				return records, err
-			}
-			records = append(records, record)
-		}
-	}
-	return records, nil
-}
-
-func followArgs(after []schema.Checkpoint, partitions int, page int64) *redis.XReadArgs {
-	args := &redis.XReadArgs{Count: page, Block: time.Second}
-	for partition := range partitions {
-		args.Streams = append(args.Streams, schema.PartitionKey(partition, logName))
-	}
-	for partition := range partitions {
-		id := after[partition].StreamID
-		if id == "" {
-			id = "0"
-		}
-		args.Streams = append(args.Streams, id)
-	}
-	return args
+	record.Broken = err
+	return &record
 }

@@ -74,20 +74,16 @@ func readPartitionStat(ctx context.Context, client redis.UniversalClient, reader
 	if stat.Bytes, err = client.MemoryUsage(ctx, key).Result(); err != nil && replyKind(err) == "" {
 		return stat, unreachable(err)
 	}
-	oldest, err := client.XRangeN(ctx, key, "-", "+", 1).Result()
-	if err != nil {
-		return stat, unreachable(err)
-	}
-	newest, err := reader.Latest(ctx, partition, 1)
+	oldest, err := reader.firstFrom(ctx, partition, "-")
 	if err != nil {
 		return stat, err
 	}
-	if len(oldest) == 1 && len(newest) == 1 {
-		first, err := decodeEntry(partition, oldest[0])
-		if err != nil {
-			return stat, err
-		}
-		stat.First, stat.FirstAt, stat.LastAt = first.Seq, &first.At, &newest[0].At
+	newest, err := reader.newest(ctx, partition, 1)
+	if err != nil {
+		return stat, err
+	}
+	if oldest != nil && len(newest) == 1 {
+		stat.First, stat.FirstAt, stat.LastAt = oldest.Seq, &oldest.At, &newest[0].At
 	}
 	return stat, nil
 }

@@ -55,6 +55,9 @@ type Config struct {
 	Client redis.UniversalClient
 	// Partitions is how many the log has.
 	Partitions int
+	// Segments is the archive, from which a consumer goes on whose checkpoint is behind what the stream still has. Without it
+	// such a consumer stops.
+	Segments Segments
 	// Worker is what the groups in Redis call this reader.
 	Worker string
 	// Consumers are the topics.

@@ -44,6 +44,9 @@
 // for. Rejected: to read what is there, wait, and read again, which doubles the reads where events are further apart
 // than the wait, and delays each of them.
 //
+// What was trimmed from the stream is read from the archive ([Config.Segments]): a consumer that comes back after days goes on
+// where it stood. It looks where the stream begins when it takes a partition, and again on a jump; one that keeps up never asks.
+//
 // Entries are decoded once a process: consumers that read the same partition at about the same place, as they do when
 // leases are ranked by partition, share the records.
 package batch

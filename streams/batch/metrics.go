@@ -11,6 +11,7 @@ type metrics struct {
 	nacks, failures    *prometheus.CounterVec
 	doubles, moved     *prometheus.CounterVec
 	unreadable, broken *prometheus.CounterVec
+	archived           *prometheus.CounterVec
 	stopped            *prometheus.GaugeVec
 	decoded, shared    prometheus.Counter
 }
@@ -36,6 +37,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		moved:      counters("mpim_batch_cursor_moved_total", "Times that somebody else had moved the cursor of a group."),
 		unreadable: counters("mpim_batch_unreadable_total", "Entries of the log without a readable sequence, which were passed over."),
 		broken:     counters("mpim_batch_broken_total", "Events that could not be decoded and were delivered as broken."),
+		archived:   counters("mpim_batch_archived_total", "Events that were read from the archive, because the stream no longer had them."),
 		decoded:    counter("mpim_batch_decoded_total", "Entries that were decoded."),
 		shared:     counter("mpim_batch_shared_total", "Entries that another consumer of this process had decoded."),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{

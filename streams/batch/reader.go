@@ -27,6 +27,10 @@ type reader struct {
 	rested time.Time
 	// misled says that it followed a leader and found nothing.
 	misled bool
+	// catching says that what follows may no longer be in the stream.
+	catching bool
+	// jumped says that it is not, whatever the beginning of the stream says.
+	jumped bool
 	tip    *tip
 
 	conn atomic.Pointer[connection] // nil where there is none
@@ -35,7 +39,7 @@ type reader struct {
 func newReader(p *partition, from schema.Checkpoint) *reader {
 	return &reader{
 		partition: p, key: schema.PartitionKey(p.Partition, "log"),
-		tip: p.tips[p.Partition], last: from.Seq, lastID: parseStreamID(from.StreamID), adrift: true,
+		tip: p.tips[p.Partition], last: from.Seq, lastID: parseStreamID(from.StreamID), adrift: true, catching: p.config.Segments != nil,
 	}
 }
 
@@ -71,7 +75,9 @@ func (r *reader) run(ctx context.Context, batches chan<- *schema.Batch) error {
 		case err == nil:
 			wait = r.backoff()
 		case isGap(err):
-			return err
+			if err := r.bridge(ctx, err); err != nil {
+				return err
+			}
 		default:
 			r.metrics.failures.WithLabelValues(r.Consumer).Inc()
 			r.logger.WarnContext(ctx, "log could not be read", slog.Any("error", err))
@@ -100,6 +106,12 @@ func (r *reader) cut(records []*schema.Record) (*schema.Batch, []*schema.Record)
 
 // collect returns the next records, few or none when nothing came. Records may come with an error: they precede it.
 func (r *reader) collect(ctx context.Context) ([]*schema.Record, error) {
+	if r.catching {
+		if records, err := r.catchUp(ctx); len(records) > 0 || err != nil {
+			return records, err
+		}
+		r.catching = false
+	}
 	if r.consumer.Linger == 0 {
 		r.tip.enter(r)
 		records, err := r.read(ctx, r.config.Block)

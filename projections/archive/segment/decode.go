@@ -67,9 +67,9 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) varint() int64 {
 	n := r.uvarint()
 	if n&1 != 0 {
-		return ^int64(n >> 1) //nolint:gosec // zigzag, as in encoding/binary
+		return ^int64(n >> 1)
 	}
-	return int64(n >> 1) //nolint:gosec // zigzag, as in encoding/binary
+	return int64(n >> 1)
 }
 
 func (r *reader) bytes(n uint64) []byte {
@@ -132,7 +132,7 @@ func split(data []byte) (h head, columns [][]byte, err error) {
 		if packed == 0 {
 			column = r.bytes(size)
 		} else if b := r.bytes(packed); !r.failed {
-			column, err = decompress(b, int(min(size, math.MaxInt64/2))) //nolint:gosec // bounded
+			column, err = decompress(b, int(min(size, math.MaxInt64/2)))
 		}
 		if r.failed || err != nil {
 			return h, nil, fmt.Errorf("column %d cannot be read: %w", len(columns), err)
@@ -379,7 +379,7 @@ func (s *second) time(ms int64) time.Time {
 		}
 	}
 	rest := ms - s.at*1000
-	s.text[20], s.text[21], s.text[22] = byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10)
+	s.text[20], s.text[21], s.text[22] = byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10) //nolint:gosec // digits
 	return at
 }
 

@@ -161,7 +161,7 @@ func (e *encoder) add(p *parts) {
 func (e *encoder) actor(known *expected, name int) {
 	for i, one := range known.actors {
 		if one == name {
-			e.put(colActor, uint64(i)) //nolint:gosec // an index
+			e.put(colActor, uint64(i))
 			return
 		}
 	}
@@ -200,7 +200,7 @@ func (e *encoder) template(p *parts) uint64 {
 		e.templates[string(p.key)] = n
 		e.columns[colTemplates] = p.appendTemplate(e.columns[colTemplates], e.value)
 	}
-	return uint64(n) //nolint:gosec // a count
+	return uint64(n)
 }
 
 func (e *encoder) put(column int, n uint64) {

@@ -192,7 +192,7 @@ func packedString(b []byte) (s string, end int, ok bool) {
 // appendPacked writes what packedString reads.
 func appendPacked[S string | []byte](b []byte, s S) []byte {
 	if len(s) < 32 {
-		b = append(b, 0xa0|byte(len(s)))
+		b = append(b, 0xa0|byte(len(s))) //nolint:gosec // checked
 	} else {
 		b = append(b, 0xd9, byte(len(s))) //nolint:gosec // packedString reads no longer one
 	}

@@ -23,8 +23,8 @@ var (
 )
 
 // entries are entries of every kind: usual ones, unusual ones that can be read, and such that cannot.
-func entries(t testing.TB) *segmenttest.Log {
-	t.Helper()
+func entries(tb testing.TB) *segmenttest.Log {
+	tb.Helper()
 	log := segmenttest.NewLog(3, 1)
 	for _, fact := range []domain.Fact{
 		&domain.ConversationCreated{Kind: domain.GroupConversation, Title: "Tëa \"ti\u0001me\" \\ \U0001F375", Members: []domain.MemberRole{{User: user, Role: domain.Owner}}},
@@ -36,14 +36,14 @@ func entries(t testing.TB) *segmenttest.Log {
 		&domain.MemberLeft{User: user},
 		&domain.LogRepaired{From: 1, To: 2, Lost: 3},
 	} {
-		log.Append(t, group, user, fact)
-		log.Append(t, group, "", fact)
+		log.Append(tb, group, user, fact)
+		log.Append(tb, group, "", fact)
 	}
 	crowd := &domain.ConversationCreated{Kind: domain.GroupConversation}
 	for i := range 1000 {
 		crowd.Members = append(crowd.Members, domain.MemberRole{User: domain.UserID(fmt.Sprint("u", i)), Role: domain.Member})
 	}
-	usual := log.Append(t, group, user, crowd)
+	usual := log.Append(tb, group, user, crowd)
 	id, stream := string(usual.ID), usual.StreamID
 	at := string(usual.Payload[:len(`{"at":"2026-01-02T03:04:05.678Z"`)])
 	for _, payload := range []string{
@@ -52,7 +52,7 @@ func entries(t testing.TB) *segmenttest.Log {
 		at + `,"actor":"x","data":]}`, at + `,"actor":"\u0041","data":{}}`, at + `,"actor":"x","data": {"a" : 1 } }`, at + ` ,"actor":"x","data":{}}`,
 		`{"at":"2026-01-02T03:04:05Z","actor":"x","data":{}}`, at + `,"actor":"x","data":{"a":"` + "\xff\xfe" + `"}}`, at + `,"actor":"x","data":1e5}`, at + `,"actor":"x","data":{"k` + "\x01" + `":1}}`,
 	} {
-		log.Add(t, stream, id, usual.Metadata, []byte(payload))
+		log.Add(tb, stream, id, usual.Metadata, []byte(payload))
 	}
 	for _, metadata := range []string{
 		"", "\x80", "\x81\xa1a", "\x81\xa1a\xa1b", "\xde\x00\x01\xa1a\xa1b", "\xff\xff", "\x82\xa1a\xa1b\xa1a\xa1b",
@@ -60,15 +60,15 @@ func entries(t testing.TB) *segmenttest.Log {
 		strings.Replace(string(usual.Metadata), "version\xa11", "version\xa29", 1), "\x87" + string(usual.Metadata[1:]) + "\xa1a\xa2\n\n", "\x87" + string(usual.Metadata[1:]) + "\xa1a\xd9\x02bb",
 		"\x87" + string(usual.Metadata[1:]) + "\xabtraceparent\xa31-2",
 	} {
-		log.Add(t, stream, id, []byte(metadata), usual.Payload)
+		log.Add(tb, stream, id, []byte(metadata), usual.Payload)
 	}
 	for _, odd := range []string{"", "x", strings.ToLower(id), "ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", id[:25] + "\n"} {
-		log.Add(t, stream, odd, usual.Metadata, usual.Payload)
+		log.Add(tb, stream, odd, usual.Metadata, usual.Payload)
 	}
 	for _, odd := range []string{"", "x", "5", "05-1", "1-2-3", "18446744073709551615-18446744073709551615", "0-0"} {
-		log.Add(t, odd, id, usual.Metadata, usual.Payload)
+		log.Add(tb, odd, id, usual.Metadata, usual.Payload)
 	}
-	log.Append(t, group, user, &domain.MessageSent{ClientID: "last", Body: domain.Body{Type: "text", Text: "end"}})
+	log.Append(tb, group, user, &domain.MessageSent{ClientID: "last", Body: domain.Body{Type: "text", Text: "end"}})
 	return log
 }
 

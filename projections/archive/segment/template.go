@@ -52,6 +52,7 @@ func (p *parts) appendTemplate(b []byte, column func(member string) int) []byte 
 			case textValue, packedValue:
 				b = binary.AppendUvarint(b, uint64(column(one.text))) //nolint:gosec // a count
 				b = append(b, flag(one.text == traceMember))
+			default: // what stands there is known by its kind
 			}
 		}
 	}

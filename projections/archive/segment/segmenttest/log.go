@@ -33,7 +33,7 @@ type Log struct {
 // NewLog returns an empty log; the same seed gives the same events.
 func NewLog(partition int, seed uint64) *Log {
 	return &Log{
-		Partition: partition, rand: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // test data
+		Partition: partition, rand: rand.New(rand.NewPCG(seed, 1)),
 		at:   time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC),
 		seqs: make(map[domain.Aggregate]int64), ordinals: make(map[domain.Aggregate]int64),
 	}
@@ -45,7 +45,7 @@ func (l *Log) Append(tb testing.TB, aggregate domain.Aggregate, actor domain.Use
 	l.at = l.at.Add(time.Duration(l.rand.IntN(20)) * time.Millisecond)
 	entropy := make([]byte, domain.EventEntropy)
 	binary.BigEndian.PutUint64(entropy, l.rand.Uint64())
-	binary.BigEndian.PutUint16(entropy[8:], uint16(l.rand.Uint32())) //nolint:gosec // the low bits are meant
+	binary.BigEndian.PutUint16(entropy[8:], uint16(l.rand.Uint32()))
 	drafts, err := schema.Drafts(domain.Commit{Aggregate: aggregate, At: l.at, Actor: actor, Entropy: entropy, Events: []domain.Fact{fact}})
 	if err != nil {
 		tb.Fatal(err)
@@ -77,7 +77,7 @@ func (l *Log) Add(tb testing.TB, stream, id string, metadata, payload []byte) *s
 func appendEntry(b []byte, key string, n int64) []byte {
 	text := strconv.FormatInt(n, 10)
 	b = append(append(b, 0xa0|byte(len(key))), key...)
-	return append(append(b, 0xa0|byte(len(text))), text...) //nolint:gosec // short
+	return append(append(b, 0xa0|byte(len(text))), text...)
 }
 
 // Messages adds n messages with the given texts, of 500 conversations with a few members each; a client id is a UUID.
@@ -119,7 +119,7 @@ func NaturalTexts(tb testing.TB, n int) []string {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
 			return err
 		}
-		raw, err := os.ReadFile(path) //nolint:gosec // a source of Go
+		raw, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS archive_lease;
+DROP TABLE IF EXISTS archive_partitions;
+DROP TABLE IF EXISTS archive_segments;

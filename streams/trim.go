@@ -1,0 +1,88 @@
+package streams
+
+import (
+	"context"
+	_ "embed" // for the script
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"mpim/schema"
+)
+
+var (
+	//go:embed lua/trim.lua
+	trimLua    string
+	trimScript = redis.NewScript(trimLua)
+)
+
+// Stream is the log in Redis, as the archiver reads and trims it.
+type Stream struct {
+	// Client reaches the server; it is not closed.
+	Client redis.UniversalClient
+	// Identity returns the log's as it is now.
+	Identity func() Identity
+}
+
+// Read returns the next records of a partition behind a checkpoint, at most limit; none at the end. An entry that cannot be
+// decoded comes as a broken record, and one that has no place in the log not at all. It fails with a GapError where the
+// stream does not go on there.
+func (s Stream) Read(ctx context.Context, partition int, after schema.Checkpoint, limit int) ([]*schema.Record, error) {
+	at := place{
+		Reader: Reader{Client: s.Client, Partitions: s.Identity().Partitions, Page: int64(limit)}, Checkpoint: after, partition: partition,
+	}
+	return at.fromStream(ctx)
+}
+
+// Trim drops entries before the one that the checkpoint names, as far as the server took them longer ago than keep, and
+// returns how many. It drops whole nodes of the stream, some hundred entries each, so a few more stay than must. The entry at
+// the checkpoint stays: so the stream is never empty, and shows where it begins. A server that holds another log, or whose
+// partition is being repaired, or has less than the checkpoint says, is an error.
+func (s Stream) Trim(ctx context.Context, partition int, to schema.Checkpoint, keep time.Duration) (int64, error) {
+	now, err := s.Client.Time(ctx).Result()
+	if err != nil {
+		return 0, unreachable(err)
+	}
+	limit, err := schema.ParseStreamID(to.StreamID)
+	if err != nil {
+		return 0, fmt.Errorf("trim partition %d: %w", partition, err)
+	}
+	if floor := (schema.StreamID{Milliseconds: uint64(max(0, now.Add(-keep).UnixMilli()))}); floor.Compare(limit) < 0 {
+		limit = floor
+	}
+	identity := s.Identity()
+	keys := []string{schema.PartitionKey(partition, logName), schema.PartitionKey(partition, metaName)}
+	var trimmed int64
+	for {
+		n, err := trimScript.Run(ctx, s.Client, keys, identity.ID, identity.Epoch, to.Seq, limit.String()).Int64()
+		if err != nil {
+			return trimmed, fmt.Errorf("trim partition %d: %w", partition, err)
+		}
+		if trimmed += n; n == 0 {
+			return trimmed, nil
+		}
+	}
+}
+
+// Trimmable returns how many entries Trim would drop at most.
+func (s Stream) Trimmable(ctx context.Context, partition int, to schema.Checkpoint, keep time.Duration) (int64, error) {
+	now, err := s.Client.Time(ctx).Result()
+	if err != nil {
+		return 0, unreachable(err)
+	}
+	reader := Reader{Client: s.Client, Partitions: s.Identity().Partitions}
+	first, err := reader.firstFrom(ctx, partition, "-")
+	if err != nil || first == nil {
+		return 0, err
+	}
+	kept, err := reader.firstFrom(ctx, partition, idAt(now.Add(-keep)))
+	if err != nil {
+		return 0, err
+	}
+	end := to.Seq
+	if kept != nil {
+		end = min(end, kept.Seq)
+	}
+	return max(0, end-first.Seq), nil
+}
