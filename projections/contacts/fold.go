@@ -100,6 +100,7 @@ func (f *fold) apply(c *change) {
 	case *domain.ContactDeclined:
 		f.settle(a, b)
 	case *domain.ContactRemoved:
+		f.settle(b, a) // the actor takes back what it asked
 		f.delete(a, contact, b)
 		f.delete(b, contact, a)
 		// It takes back what the one who removes had asked, too.

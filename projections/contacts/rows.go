@@ -1,6 +1,8 @@
 package contacts
 
 import (
+	"cmp"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -84,6 +86,7 @@ var users = rows.Table[string, userRow]{
 	Columns: []string{"username", "display_name", "avatar_url", "created_at", "updated_at", "suspended_at", "erased_at"},
 	Of:      func(r *userRow) string { return r.User },
 	Args:    func(user string) []any { return []any{user} },
+	Compare: strings.Compare,
 	Write: func(r *userRow, v *database.Values) {
 		v.String(r.User)
 		v.String(r.Username)
@@ -100,6 +103,9 @@ var names = rows.Table[nameKey, nameRow]{
 	Name: "names", Key: []string{"name", "user_id"},
 	Of:   func(r *nameRow) nameKey { return nameKey{string(r.Name), r.User} },
 	Args: func(k nameKey) []any { return []any{[]byte(k.name), k.user} },
+	Compare: func(a, b nameKey) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.user, b.user))
+	},
 	Write: func(r *nameRow, v *database.Values) {
 		v.Bytes(r.Name)
 		v.String(r.User)
@@ -110,6 +116,9 @@ var relations = rows.Table[relationKey, relationRow]{
 	Name: "relations", Key: []string{"user_id", "kind", "peer"}, Columns: []string{"at", "note"},
 	Of:   func(r *relationRow) relationKey { return relationKey{r.User, r.Kind, r.Peer} },
 	Args: func(k relationKey) []any { return []any{k.user, k.kind, k.peer} },
+	Compare: func(a, b relationKey) int {
+		return cmp.Or(strings.Compare(a.user, b.user), strings.Compare(a.kind, b.kind), strings.Compare(a.peer, b.peer))
+	},
 	Write: func(r *relationRow, v *database.Values) {
 		v.String(r.User)
 		v.String(r.Kind)

@@ -18,9 +18,10 @@ type Rows[K comparable, R any] struct {
 	cells map[K]*cell[R]
 }
 
-// cell is what is known of a key: its row, nil for none, whether one may be stored, and whether that differs.
+// cell is what is known of a key: its row, nil for none, the one that is stored as far as it was loaded, whether one may be
+// stored, and whether that differs.
 type cell[R any] struct {
-	row             *R
+	row, was        *R
 	stored, changed bool
 }
 
@@ -38,7 +39,7 @@ func (r *Rows[K, R]) Load(ctx context.Context, keys []K) error {
 			missing = append(missing, key)
 		}
 	}
-	slices.SortFunc(missing, r.table.compare)
+	slices.SortFunc(missing, r.table.Compare)
 	where := r.table.where()
 	for chunk := range slices.Chunk(missing, maxKeys) {
 		var found []*R
@@ -53,7 +54,8 @@ func (r *Rows[K, R]) Load(ctx context.Context, keys []K) error {
 			return fmt.Errorf("read %s: %w", r.table.Name, err)
 		}
 		for _, row := range found {
-			*r.cells[r.table.Of(row)] = cell[R]{row: row, stored: true}
+			was := *row
+			*r.cells[r.table.Of(row)] = cell[R]{row: row, was: &was, stored: true}
 		}
 	}
 	return nil
@@ -82,11 +84,21 @@ func (r *Rows[K, R]) set(key K, row *R) {
 	c.row, c.changed = row, true
 }
 
-// Flush writes what changed.
+// Changes calls fn with each row that changed, in the order of the keys, and with what it was when it was loaded: nil
+// where there was none, or where it was not loaded. A row that was deleted is nil.
+func (r *Rows[K, R]) Changes(fn func(was, now *R)) {
+	for _, key := range slices.SortedFunc(maps.Keys(r.cells), r.table.Compare) {
+		if c := r.cells[key]; c.changed {
+			fn(c.was, c.row)
+		}
+	}
+}
+
+// Flush writes what changed. It is the end: what changes later is not written.
 func (r *Rows[K, R]) Flush(ctx context.Context) error {
 	var deleted []K
 	var written []*R
-	for _, key := range slices.SortedFunc(maps.Keys(r.cells), r.table.compare) {
+	for _, key := range slices.SortedFunc(maps.Keys(r.cells), r.table.Compare) {
 		c := r.cells[key]
 		switch {
 		case !c.changed:
@@ -95,7 +107,6 @@ func (r *Rows[K, R]) Flush(ctx context.Context) error {
 		case c.stored:
 			deleted = append(deleted, key)
 		}
-		c.stored, c.changed = c.row != nil, false
 	}
 	if err := r.delete(ctx, deleted); err != nil {
 		return err

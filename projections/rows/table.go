@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -26,32 +25,12 @@ type Table[K comparable, R any] struct {
 	Of func(*R) K
 	// Args returns the values of a key.
 	Args func(K) []any
+	// Compare puts keys in the order of their values.
+	Compare func(a, b K) int
 	// Write writes a row: the columns of the key, then the others.
 	Write func(*R, *database.Values)
 	// Bytes is about what a row takes in a statement; 200 where it is not given.
 	Bytes int
-}
-
-// compare puts keys in the order of their values, which are strings, bytes and numbers.
-func (t Table[K, R]) compare(a, b K) int {
-	left, right := t.Args(a), t.Args(b)
-	for i := range left {
-		if order := compareValues(left[i], right[i]); order != 0 {
-			return order
-		}
-	}
-	return 0
-}
-
-func compareValues(a, b any) int {
-	switch a := a.(type) {
-	case string:
-		return cmp.Compare(a, b.(string)) //nolint:forcetypeassert // a column has one type
-	case []byte:
-		return cmp.Compare(string(a), string(b.([]byte))) //nolint:forcetypeassert // a column has one type
-	default:
-		return cmp.Compare(a.(int64), b.(int64)) //nolint:forcetypeassert // no key holds anything else
-	}
 }
 
 // where is the condition of one key.
