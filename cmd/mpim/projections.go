@@ -12,6 +12,7 @@ import (
 	"mpim/projections/members"
 	"mpim/projections/presence"
 	"mpim/projections/recent"
+	"mpim/projections/search"
 	"mpim/projections/tables"
 )
 
@@ -19,6 +20,7 @@ import (
 var inSQL = []tables.Definition{
 	history.Definition,
 	contacts.Definition,
+	search.Definition,
 }
 
 // keptInSQL says whether the state of a projection is tables.

@@ -15,7 +15,7 @@ import (
 // BenchmarkApply writes messages of about 30 words out of a vocabulary whose words are as rare as those of a language, one
 // in four of them Chinese, 200 a batch in 50 conversations.
 func BenchmarkApply(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.1, 10, 50_000)
 	rowstest.Bench(b, open, func(log *projectionstest.Log) {
 		for i := range 200 {
@@ -44,7 +44,7 @@ func BenchmarkSearch(b *testing.B) {
 	const conversations = 200
 	db := rowstest.Databases["mariadb"](b)
 	log := projectionstest.NewLog(0)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.1, 10, 50_000)
 	var scopes []search.Scope
 	for i := range conversations {

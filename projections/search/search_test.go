@@ -86,10 +86,10 @@ func TestSearch(t *testing.T) {
 		add(group, &domain.MessageRecalled{Message: 8})                                                                              // g9
 		add(group, edited(8, "hello again"))                                                                                         // g10
 		expired := sent("hello, gone by itself")
-		expired.ExpiresAt = new(time.Now().Add(-time.Minute))
+		expired.ExpiresAt = new(domain.NewInstant(time.Now().Add(-time.Minute)))
 		add(pair, expired)                                                                                            // d4
 		add(pair, &domain.MessageSent{ClientID: "c", Body: domain.Body{Type: domain.TextBody, Text: "hello for now"}, // d5
-			ExpiresAt: new(time.Now().Add(time.Hour))})
+			ExpiresAt: new(domain.NewInstant(time.Now().Add(time.Hour)))})
 		add(pair, sent("expired hello"))              // d6
 		add(pair, &domain.MessageExpired{Message: 6}) // d7
 		rowstest.Apply(t, open(db), log)
@@ -168,7 +168,7 @@ func draw(tb testing.TB, r *rapid.T, log *projectionstest.Log) {
 			fact = &domain.MessageEdited{Message: message, Body: domain.Body{Type: domain.FileBody, Name: text}}
 		default:
 			m := sent(text)
-			m.ExpiresAt = rapid.SampledFrom([]*time.Time{nil, nil, nil, new(time.Unix(1, 0))}).Draw(r, "expires")
+			m.ExpiresAt = rapid.SampledFrom([]*domain.Instant{nil, nil, nil, new(domain.NewInstant(time.Unix(1, 0)))}).Draw(r, "expires")
 			fact = m
 		}
 		log.Append(tb, c.Aggregate(), alice, fact)

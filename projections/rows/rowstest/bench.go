@@ -51,6 +51,7 @@ func Bench(b *testing.B, open New, more func(log *projectionstest.Log)) {
 			if rows += n; n > 0 {
 				statements = append(statements, statement)
 			}
+			must(b, source, "DELETE FROM "+table)
 		}
 		b.StartTimer()
 
@@ -93,13 +94,14 @@ func must(b *testing.B, db *sql.DB, statements ...string) {
 	}
 }
 
-// insert returns the INSERT of all rows of a table and their number, and empties it.
+// insert returns the INSERT of all rows of a table, and their number.
 func insert(b *testing.B, db *sql.DB, table string) (statement string, n int) {
 	b.Helper()
 	rows, err := db.Query("SELECT * FROM " + table + " ORDER BY 1, 2, 3")
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer rows.Close()
 	types, err := rows.ColumnTypes()
 	if err != nil {
 		b.Fatal(err)
@@ -123,10 +125,9 @@ func insert(b *testing.B, db *sql.DB, table string) (statement string, n int) {
 		}
 		text.WriteString(")")
 	}
-	if err := rows.Close(); err != nil || rows.Err() != nil {
-		b.Fatal(err, rows.Err())
+	if err := rows.Err(); err != nil {
+		b.Fatal(err)
 	}
-	must(b, db, "DELETE FROM "+table)
 	return text.String(), n
 }
 
