@@ -43,6 +43,8 @@ type cli struct {
 	Log        logCommand        `cmd:"" help:"Look at the log."`
 	Replay     replayCommand     `cmd:"" help:"Print every event that matches, from the first."`
 	Projection projectionCommand `cmd:"" help:"Look at what is computed from the log."`
+	Webhook    webhookCommand    `cmd:"" help:"Tell other services of events over HTTP."`
+	Deadletter deadletterCommand `cmd:"" help:"Events whose side effect was given up: list, retry, discard."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -14,6 +14,7 @@ import (
 
 	"mpim/handlers/gateway"
 	"mpim/handlers/push"
+	"mpim/handlers/webhook"
 	"mpim/projections"
 	"mpim/projections/presence"
 	"mpim/streams"
@@ -29,20 +30,21 @@ const handleTime = 30 * time.Second
 
 // consumers are the consumers of one worker: a router, the leases under which it works, and what stands beside them.
 type consumers struct {
-	stores  *stores
-	log     *streams.Log
-	owner   *push.Owner
-	manager *lease.Manager
-	router  *message.Router
-	runners map[string]*projections.Runner
-	sweeper *streams.Sweeper
-	logger  *slog.Logger
-	names   []string
+	stores   *stores
+	log      *streams.Log
+	owner    *push.Owner
+	manager  *lease.Manager
+	router   *message.Router
+	runners  map[string]*projections.Runner
+	sweeper  *streams.Sweeper
+	webhooks *webhook.Worker
+	logger   *slog.Logger
+	names    []string
 }
 
 // consumerNames returns what a worker can run, push first.
 func (s *stores) consumerNames() []string {
-	names := []string{push.Consumer, requestsConsumer}
+	names := []string{push.Consumer, requestsConsumer, webhook.Consumer}
 	for _, p := range s.projections() {
 		names = append(names, p.Name())
 	}
@@ -69,7 +71,7 @@ func chooseConsumers(all, only, except []string) ([]string, error) {
 }
 
 // newConsumers wires the chosen consumers. It starts nothing.
-func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string) (*consumers, error) {
+func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, settings *Settings) (*consumers, error) {
 	c := &consumers{stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner)}
 	c.sweeper = streams.NewSweeper(streams.SweeperConfig{
 		Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger, Registerer: s.registry,
@@ -78,6 +80,9 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string) 
 	if c.owner, err = push.New(push.Config{
 		Bus: s.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
 	}); err != nil {
+		return nil, err
+	}
+	if c.webhooks, err = s.newWebhooks(settings); err != nil {
 		return nil, err
 	}
 	if c.manager, err = lease.New(lease.Config{
@@ -153,6 +158,8 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 	switch name {
 	case requestsConsumer:
 		return c.sweepRequests
+	case webhook.Consumer:
+		return func(ctx context.Context, l lease.Lease) { c.webhooks.Hold(ctx, l.Partition, l.Token) }
 	case push.Consumer:
 		return func(ctx context.Context, l lease.Lease) {
 			subscriber.Hold(ctx, l)

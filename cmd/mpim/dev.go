@@ -38,6 +38,9 @@ func (c *devCommand) Run(i *invocation) error {
 	if !i.env.given(i.parsed, "log-level") {
 		i.settings.level.Set(slog.LevelWarn)
 	}
+	if !i.env.given(i.parsed, "webhook-allow-private") {
+		i.settings.WebhookAllowPrivate = true // whoever tries it has the receiver on the same machine
+	}
 	kept, closeServers, err := c.prepare(i)
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (c *devCommand) Run(i *invocation) error {
 		return err
 	}
 	s.sawHistory(i.ctx, log)
-	worker, err := newConsumers(s, log, processID("dev-worker"), "http://"+admin.Addr().String(), s.consumerNames())
+	worker, err := newConsumers(s, log, processID("dev-worker"), "http://"+admin.Addr().String(), s.consumerNames(), i.settings)
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,12 @@ func (d *doctor) examine() {
 	}
 	d.examineLog(s)
 	d.examineRequests(s)
-	d.examineProjections(s, sqlAnswers, d.examineWorkers(s))
+	worked := d.examineWorkers(s)
+	d.examineProjections(s, sqlAnswers, worked)
+	if sqlAnswers {
+		d.examineWebhooks(s, worked)
+		d.examineDeadLetters(s)
+	}
 }
 
 func (d *doctor) examineRedis(s *stores) bool {

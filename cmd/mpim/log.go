@@ -242,7 +242,7 @@ func (c *logGetCommand) Run(i *invocation) error {
 	if err != nil {
 		return explain("log get", err)
 	}
-	line, err := newEventLine(record)
+	line, err := schema.NewLine(record)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (c *logGetCommand) Run(i *invocation) error {
 		encoder.SetIndent("", "  ")
 	}
 	return encoder.Encode(struct {
-		eventLine
+		schema.Line
 		StreamID string `json:"stream_id"`
 	}{line, record.StreamID})
 }

@@ -32,6 +32,9 @@ type Settings struct {
 	LimitsGroupMembers    int `help:"Members of a group; 0 for the most there can be, 100,000." env:"MPIM_LIMITS_GROUP_MEMBERS" default:"10000" min:"0" max:"100000" group:"Limits" for:"dev gateway config"`
 	LimitsClientIDBytes   int `name:"limits-client-id-bytes" help:"Characters of a client id; 0 for no limit." env:"MPIM_LIMITS_CLIENT_ID_BYTES" default:"64" min:"0" group:"Limits" for:"dev gateway config"`
 
+	WebhookGiveUp       time.Duration `help:"How long an event is sent to a receiver that does not take it, before it goes to the dead letters." env:"MPIM_WEBHOOK_GIVE_UP" default:"24h" group:"Webhooks" for:"dev worker config"`
+	WebhookAllowPrivate bool          `help:"Let webhooks go to addresses that are not public; dev does." env:"MPIM_WEBHOOK_ALLOW_PRIVATE" group:"Webhooks" for:"dev worker webhook deadletter config"`
+
 	level *slog.LevelVar
 }
 

@@ -80,7 +80,7 @@ func newAway(b *testing.B) *away {
 	must(err)
 	log, err := s.newLog(settings.Durability)
 	must(err)
-	worker, err := newConsumers(s, log, "bench", "", []string{"members", "inbox", "recent"})
+	worker, err := newConsumers(s, log, "bench", "", []string{"members", "inbox", "recent"}, settings)
 	must(err)
 	a := &away{stores: s, ann: api.Caller{User: s.identity.Placement().User("ann"), Session: "s-bench"}}
 	a.gateway, err = newGatewayParts(s, log, settings, "bench", nil)

@@ -53,7 +53,7 @@ func (c *workerCommand) Run(i *invocation) error {
 	}
 	s.sawHistory(i.ctx, log)
 	url := "http://" + admin.Addr().String()
-	worker, err := newConsumers(s, log, processID(c.ID), url, chosen)
+	worker, err := newConsumers(s, log, processID(c.ID), url, chosen, i.settings)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *workerCommand) Run(i *invocation) error {
 // stages are what a worker runs, in the order of starting: leases are given back first of all.
 func (c *consumers) stages(drain time.Duration) []stage {
 	return []stage{
-		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run}},
+		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run, c.webhooks.Run}},
 		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
 	}

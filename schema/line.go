@@ -1,0 +1,41 @@
+package schema
+
+import (
+	"encoding/json"
+
+	"mpim/domain"
+)
+
+// Line is an event as people and programs outside see it: one JSON object, the same on command lines and in webhooks.
+type Line struct {
+	Position     string                `json:"position"`
+	Partition    int                   `json:"partition"`
+	PartitionSeq int64                 `json:"partition_seq"`
+	Event        domain.EventID        `json:"event"`
+	Type         domain.EventType      `json:"type"`
+	Version      int                   `json:"version"`
+	At           string                `json:"at"`
+	Actor        domain.UserID         `json:"actor"`
+	Aggregate    string                `json:"aggregate"`
+	Conversation domain.ConversationID `json:"conversation,omitempty"`
+	Seq          domain.Seq            `json:"seq,omitempty"`
+	Trace        string                `json:"trace,omitempty"`
+	Data         json.RawMessage       `json:"data"`
+}
+
+// NewLine leaves out what is secret: password and token hashes are in the log only to be checked. An error is that of
+// [Record.Public], or says why the record is broken.
+func NewLine(r *Record) (Line, error) {
+	if r.Broken != nil {
+		return Line{}, r.Broken
+	}
+	data, err := r.Public()
+	if err != nil {
+		return Line{}, err
+	}
+	return Line{
+		Position: r.String(), Partition: r.Partition, PartitionSeq: r.Seq,
+		Event: r.ID, Type: r.Type, Version: r.Version, At: r.At.Format(TimeFormat), Actor: r.Actor,
+		Aggregate: r.Aggregate.String(), Conversation: r.Conversation(), Seq: r.ConversationSeq, Trace: r.Trace, Data: data,
+	}, nil
+}
