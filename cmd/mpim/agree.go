@@ -153,3 +153,11 @@ func (q agreedQueries) Ordinal(ctx context.Context, id domain.ConversationID, se
 	}
 	return q.Queries.Ordinal(ctx, id, seq)
 }
+
+// List returns users in the order of their ids.
+func (q agreedContacts) List(ctx context.Context, after domain.UserID, limit int) ([]contacts.User, error) {
+	if err := q.agree(ctx); err != nil {
+		return nil, err
+	}
+	return q.Queries.List(ctx, after, limit)
+}

@@ -11,7 +11,7 @@ type Command interface {
 	command()
 }
 
-// Register makes the account. The actor is the account itself.
+// Register makes the account. The actor is the account itself, or the administrator who makes it for somebody.
 type Register struct {
 	domain.Stamp
 	Username string

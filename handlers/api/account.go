@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"mpim/domain"
@@ -70,11 +69,7 @@ func (o *Operations) register(ctx context.Context, caller Caller, in registerInp
 }
 
 func (o *Operations) userGet(ctx context.Context, _ Caller, in userGetInput) (userResult, error) {
-	user := domain.UserID(in.User)
-	if name, ok := strings.CutPrefix(in.User, "@"); ok {
-		user = o.Placement.User(name)
-	}
-	return o.user(ctx, user, in.ReadAfter)
+	return o.user(ctx, o.named(in.User), in.ReadAfter)
 }
 
 func (o *Operations) user(ctx context.Context, user domain.UserID, a ReadAfter) (userResult, error) {

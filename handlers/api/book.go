@@ -101,9 +101,13 @@ func (o *Operations) userSearch(ctx context.Context, _ Caller, in userSearchInpu
 	}
 	users := make([]User, len(found))
 	for i, u := range found {
-		users[i] = User{
-			ID: u.ID, Username: u.Username, DisplayName: u.DisplayName, AvatarURL: u.AvatarURL, CreatedAt: formatTime(u.CreatedAt),
-		}
+		users[i] = foundUser(u)
 	}
 	return usersResult{Users: users}, nil
+}
+
+func foundUser(u contacts.User) User {
+	return User{
+		ID: u.ID, Username: u.Username, DisplayName: u.DisplayName, AvatarURL: u.AvatarURL, CreatedAt: formatTime(u.CreatedAt),
+	}
 }

@@ -51,6 +51,18 @@ func TestEveryOperationRefusesWhatIsNotItsParams(t *testing.T) {
 // bad are parameters that an operation refuses, by the code. $C is a conversation of the caller, $U its user,
 // $B another.
 var bad = map[string]map[domain.Code][]string{
+	"admin.user.create": {
+		domain.InvalidArgument: {`{}`, `{"username":"carol"}`, `{"username":"x","password":"long enough"}`, `{"username":"carol","password":"short"}`, `{"username":"carol","password":"long enough","administrator":"yes"}`},
+		domain.Conflict:        {`{"username":"alice","password":"long enough"}`},
+	},
+	"admin.user.list":          {domain.InvalidArgument: {`{"limit":0}`, `{"limit":101}`, `{"after":1}`, `{"after_position":"x"}`}},
+	"admin.user.get":           {domain.NotFound: {`{"user":"x"}`, `{"user":"@ghost"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","after_position":"x"}`}},
+	"admin.user.suspend":       {domain.NotFound: {`{"user":"x"}`, `{"user":"@ghost"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","reason":1}`}, domain.FailedPrecondition: {`{"user":"$U"}`, `{"user":"@Alice"}`}, domain.TooLarge: {`{"user":"$B","reason":"` + strings.Repeat("r", 257) + `"}`}},
+	"admin.user.restore":       {domain.NotFound: {`{"user":"x"}`, `{"user":"@ghost"}`}, domain.InvalidArgument: {`{}`}},
+	"admin.user.password":      {domain.NotFound: {`{"user":"@ghost","password":"long enough"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`, `{"user":"$B","password":"short"}`}},
+	"admin.user.administrator": {domain.NotFound: {`{"user":"x","administrator":true}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`, `{"user":"$B","administrator":1}`}},
+	"admin.session.list":       {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","after_position":"x"}`}},
+	"admin.session.revoke":     {domain.NotFound: {`{"user":"x","session":"y"}`, `{"user":"$B","session":"y"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`}},
 	"account.register": {
 		domain.InvalidArgument: {
 			`{}`, `{"username":"carol"}`, `{"password":"long enough"}`, `{"username":"x","password":"long enough"}`,
@@ -255,7 +267,7 @@ var bad = map[string]map[domain.Code][]string{
 
 func TestBadInputs(t *testing.T) {
 	b := apitest.New(t, nil)
-	alice := b.User(t, "alice")
+	alice := b.Administrator(t, "alice")
 	group := newGroup(t, b, alice)
 	send(t, b, alice, P{"conversation": group}, "hello")
 	replace := strings.NewReplacer("$C", group, "$U", string(alice.User), "$B", string(b.User(t, "bob").User))

@@ -79,6 +79,7 @@ type (
 		Book(ctx context.Context, user domain.UserID) (contacts.Book, error)
 		Blocks(ctx context.Context, user domain.UserID) ([]contacts.Block, error)
 		Search(ctx context.Context, prefix string, limit int) ([]contacts.User, error)
+		List(ctx context.Context, after domain.UserID, limit int) ([]contacts.User, error)
 	}
 	// Presence says who is online.
 	Presence interface {

@@ -19,6 +19,8 @@ type Caller struct {
 	Session domain.SessionID
 	// Connection is the socket; empty over REST.
 	Connection domain.ConnectionID
+	// Operator is who runs the installation and asks from its command line: no user, and may do what administrators may.
+	Operator bool
 	// RemoteAddr is the client's address without a port; rate limits before login count by it.
 	RemoteAddr string
 }
@@ -56,6 +58,8 @@ type Operation struct {
 	SocketOnly bool
 	// Public operations need no login.
 	Public bool
+	// Admin operations are for administrators.
+	Admin bool
 	// Changes says that the operation changes something, so its result has a position.
 	Changes bool
 	// Large reads have answers of up to a mebibyte. Few of them are made at the same time.
@@ -70,7 +74,7 @@ type Operation struct {
 // query and body. The result encodes with [Encode]. Each error is or wraps a *domain.Error, or is internal; where
 // params do not parse as JSON, it wraps [ErrSyntax] too.
 func (o *Operation) Call(ctx context.Context, caller Caller, params json.RawMessage) (any, error) {
-	if !o.Public && caller.User == "" {
+	if !o.Public && caller.User == "" && !(o.Admin && caller.Operator) {
 		return nil, domain.Errorf(domain.Unauthenticated, "%s needs a login: send a token", o.Method)
 	}
 	return o.call(ctx, caller, params)
@@ -127,6 +131,11 @@ func define[In, Out any](o *Operations, op Operation, run func(context.Context, 
 		var in In
 		if err := decode(params, &in); err != nil {
 			return nil, err
+		}
+		if op.Admin {
+			if err := o.administers(ctx, caller); err != nil {
+				return nil, settled(err)
+			}
 		}
 		out, err := perform(ctx, o, op, caller, in, run)
 		if err != nil {

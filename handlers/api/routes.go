@@ -7,7 +7,7 @@ import (
 
 // Registry returns all operations, ready to be called.
 func (o *Operations) Registry() *Registry {
-	return NewRegistry(slices.Concat(o.aboutUsers(), o.aboutContacts(), o.aboutConversations(), o.aboutMessages())...)
+	return NewRegistry(slices.Concat(o.aboutUsers(), o.aboutContacts(), o.aboutAdministration(), o.aboutConversations(), o.aboutMessages())...)
 }
 
 // aboutUsers returns the operations on accounts, sessions and presence.

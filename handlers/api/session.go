@@ -139,13 +139,14 @@ func (o *Operations) sessions(ctx context.Context, caller Caller, in sessionList
 	if _, err := o.parsePosition(in.AfterPosition); err != nil {
 		return sessionListResult{}, err
 	}
-	stored, err := o.Log.Load(ctx, caller.User.Aggregate(), nil)
+	return o.sessionsOf(ctx, caller.User, caller.Session)
+}
+
+// sessionsOf lists a user's sessions, the newest first.
+func (o *Operations) sessionsOf(ctx context.Context, user domain.UserID, current domain.SessionID) (sessionListResult, error) {
+	state, err := o.account(ctx, user, nil)
 	if err != nil {
-		return sessionListResult{}, fmt.Errorf("load %s: %w", caller.User, err)
-	}
-	state, err := account.Load(stored)
-	if err != nil {
-		return sessionListResult{}, fmt.Errorf("read the state of %s: %w", caller.User, err)
+		return sessionListResult{}, err
 	}
 	online := make(map[domain.SessionID]bool)
 	for _, connection := range state.Connections {
@@ -159,7 +160,7 @@ func (o *Operations) sessions(ctx context.Context, caller Caller, in sessionList
 		}
 		list = append(list, sessionObject{
 			Session: id, DeviceID: s.DeviceID, DeviceName: s.DeviceName, CreatedAt: formatTime(s.CreatedAt),
-			LastSeenAt: formatTime(seen), Online: online[id], Current: id == caller.Session,
+			LastSeenAt: formatTime(seen), Online: online[id], Current: id == current,
 		})
 	}
 	slices.SortFunc(list, func(a, b sessionObject) int {

@@ -122,18 +122,27 @@ func (o *Operations) profile(ctx context.Context, user domain.UserID) (account.P
 	if err := o.placed(user.Partition()); err != nil {
 		return account.Profile{}, noSuchUser()
 	}
-	stored, err := o.Log.Load(ctx, user.Aggregate(), account.ProfileFields())
+	state, err := o.account(ctx, user, account.ProfileFields())
 	if err != nil {
-		return account.Profile{}, fmt.Errorf("load %s: %w", user, err)
-	}
-	state, err := account.Load(stored)
-	if err != nil {
-		return account.Profile{}, fmt.Errorf("read the state of %s: %w", user, err)
+		return account.Profile{}, err
 	}
 	if !state.Exists() {
 		return account.Profile{}, noSuchUser()
 	}
 	return state.Profile, nil
+}
+
+// account reads fields of an account's decision state, all where they are nil.
+func (o *Operations) account(ctx context.Context, user domain.UserID, fields []string) (account.State, error) {
+	stored, err := o.Log.Load(ctx, user.Aggregate(), fields)
+	if err != nil {
+		return account.State{}, fmt.Errorf("load %s: %w", user, err)
+	}
+	state, err := account.Load(stored)
+	if err != nil {
+		return account.State{}, fmt.Errorf("read the state of %s: %w", user, err)
+	}
+	return state, nil
 }
 
 func noSuchUser() error { return domain.Errorf(domain.NotFound, "there is no such user") }

@@ -145,7 +145,6 @@ func TestProblems(t *testing.T) {
 		"no token before anything else":   {"POST", "/v1/messages", "", "{", 401, domain.Unauthenticated},
 		"no route":                        {"GET", "/v1/nothing", alice, "", 404, domain.NotFound},
 		"no route that is not clean":      {"GET", "/v1//me", alice, "", 404, domain.NotFound},
-		"an operation that is to come":    {"GET", "/v1/contacts", alice, "", 404, domain.NotFound},
 		"another method":                  {"PUT", "/v1/me", alice, "", 405, domain.InvalidArgument},
 		"no JSON":                         {"POST", "/v1/messages", alice, "{", 400, domain.InvalidArgument},
 		"two values":                      {"POST", "/v1/messages", alice, "{} {}", 400, domain.InvalidArgument},

@@ -112,6 +112,27 @@ func (q *Queries) Users(ctx context.Context, ids []domain.UserID) (found []User,
 	return found, err
 }
 
+// List returns users in the order of their ids, from the first behind after: at most limit of them, 1 to MaxLimit, else an
+// error is of kind InvalidArgument. Those who are suspended or erased are among them.
+func (q *Queries) List(ctx context.Context, after domain.UserID, limit int) (found []User, err error) {
+	if limit < 1 || limit > MaxLimit {
+		return nil, domain.Errorf(domain.InvalidArgument, "limit is 1 to %d", MaxLimit)
+	}
+	err = q.live(ctx, func(tx *tables.Tx) error {
+		var rows []userRow
+		err := tx.Select(&rows, users.Name).Where("r.user_id > ?", string(after)).OrderExpr("r.user_id").Limit(int64(limit)).Scan(ctx)
+		if err != nil {
+			return fmt.Errorf("list users: %w", err)
+		}
+		found = make([]User, len(rows))
+		for i, r := range rows {
+			found[i] = userOf(r)
+		}
+		return nil
+	})
+	return found, err
+}
+
 // Book returns all lists of a user as of one moment. Users who were erased are left out.
 func (q *Queries) Book(ctx context.Context, user domain.UserID) (book Book, err error) {
 	return q.book(ctx, user, contact, incoming, outgoing, blocked)
@@ -187,14 +208,18 @@ func usersOf(ctx context.Context, tx *tables.Tx, ids []string) ([]User, error) {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	for _, r := range rows {
-		found = append(found, User{
-			ID: domain.UserID(r.User), Username: r.Username, DisplayName: r.DisplayName, AvatarURL: r.AvatarURL,
-			CreatedAt: r.CreatedAt.UTC(), Suspended: !r.SuspendedAt.IsZero(), Erased: !r.ErasedAt.IsZero(),
-		})
+		found = append(found, userOf(r))
 	}
 	place := func(u User) int { return slices.Index(ids, string(u.ID)) }
 	slices.SortFunc(found, func(a, b User) int { return cmp.Compare(place(a), place(b)) })
 	return found, nil
+}
+
+func userOf(r userRow) User {
+	return User{
+		ID: domain.UserID(r.User), Username: r.Username, DisplayName: r.DisplayName, AvatarURL: r.AvatarURL,
+		CreatedAt: r.CreatedAt.UTC(), Suspended: !r.SuspendedAt.IsZero(), Erased: !r.ErasedAt.IsZero(),
+	}
 }
 
 // live calls fn with the live build.

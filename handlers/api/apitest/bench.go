@@ -273,6 +273,13 @@ func (b *Bench) Login(tb testing.TB, name string) api.Caller {
 	return api.Caller{User: b.Placement.User(name), Session: domain.SessionID(session), RemoteAddr: "192.0.2.1"}
 }
 
+// Administrator registers a user who is one, and logs it in.
+func (b *Bench) Administrator(tb testing.TB, name string) api.Caller {
+	tb.Helper()
+	b.Must(tb, api.Caller{Operator: true}, "admin.user.create", P{"username": name, "password": Password, "administrator": true})
+	return b.Login(tb, name)
+}
+
 // P are parameters.
 type P = map[string]any
 
