@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +18,6 @@ import (
 	"mpim/domain/conversation"
 	"mpim/handlers/api"
 	"mpim/schema"
-	"mpim/streams"
-	"mpim/streams/streamstest"
 )
 
 const (
@@ -48,87 +45,37 @@ func BenchmarkSync(b *testing.B) {
 	b.Run("everything", func(b *testing.B) { a.benchmark(b, awayConversations, int(a.head)) })
 }
 
-// away is an installation in one process, and a user of it who was not there.
+// away is a user who was not there.
 type away struct {
-	stores  *stores
-	gateway *gatewayParts
-	ann     api.Caller
-	ids     []domain.ConversationID
-	head    domain.Seq
+	*inProcess
+
+	ann, ben api.Caller
+	ids      []domain.ConversationID
+	head     domain.Seq
 }
 
 // newAway starts everything that sync needs, and fills the log.
 func newAway(b *testing.B) *away {
 	b.Helper()
-	ctx, cancel := context.WithCancel(b.Context())
-	level := new(slog.LevelVar)
-	settings := &Settings{
-		RedisURL: streamstest.StartRedis(b).URL(), DatabaseURL: "sqlite::memory:", Durability: streams.Appended, Partitions: 16,
-		AuthKey: strings.Repeat("bench key ", 4), Drain: time.Second, level: level,
-		LimitsTextBytes: 16 << 10, LimitsGroupMembers: 1000, LimitsClientIDBytes: 64,
-	}
-	logger := slog.New(slog.DiscardHandler)
-	must := func(err error) {
-		b.Helper()
-		if err != nil {
+	a := &away{inProcess: startInProcess(b, "members", "inbox", "recent")}
+	for name, caller := range map[string]*api.Caller{"ann": &a.ann, "ben": &a.ben} {
+		var err error
+		if *caller, err = a.user(b.Context(), name); err != nil {
 			b.Fatal(err)
 		}
 	}
-	s, err := openStores(ctx, settings, logger)
-	must(err)
-	_, _, err = s.migrate(ctx, settings.Partitions)
-	must(err)
-	log, err := s.newLog(settings.Durability)
-	must(err)
-	worker, err := newConsumers(s, log, "bench", "", []string{"members", "inbox", "recent"}, settings)
-	must(err)
-	a := &away{stores: s, ann: api.Caller{User: s.identity.Placement().User("ann"), Session: "s-bench"}}
-	a.gateway, err = newGatewayParts(s, log, settings, "bench", nil)
-	must(err)
-	done := make(chan error, 1)
-	stages := []stage{{name: "log", stopWithin: time.Second, parts: []func(context.Context) error{log.Run}}}
-	stages = append(stages, worker.stages(time.Second)...)
-	stages = append(stages, stage{name: "waiter", stopWithin: time.Second, parts: []func(context.Context) error{a.gateway.waiter.Run}})
-	go func() { done <- runStages(ctx, logger, stages, func() {}) }()
-	b.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-		_ = s.Close()
-	})
 	a.fill(b)
 	return a
-}
-
-// call calls an operation and reads its result into out.
-func (a *away) call(ctx context.Context, caller api.Caller, method string, params map[string]any, out any) error {
-	text, err := json.Marshal(params)
-	if err != nil {
-		return err
-	}
-	operation, _ := a.gateway.operations.Lookup(method)
-	result, err := operation.Call(ctx, caller, text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", method, err)
-	}
-	encoded, err := api.Encode(result)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(encoded, out)
 }
 
 // fill makes the conversations, each with another user, and says everything.
 func (a *away) fill(b *testing.B) {
 	b.Helper()
-	a.register(b)
-	ben := api.Caller{User: a.stores.identity.Placement().User("ben"), Session: "s-ben"}
 	var made struct {
 		Conversation struct{ Conversation domain.ConversationID }
 	}
 	for n := range awayConversations {
-		err := a.call(b.Context(), ben, "group.create", map[string]any{"title": fmt.Sprint("Group ", n), "members": []any{a.ann.User}}, &made)
+		err := a.call(b.Context(), a.ben, "group.create", map[string]any{"title": fmt.Sprint("Group ", n), "members": []any{a.ann.User}}, &made)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -140,9 +87,9 @@ func (a *away) fill(b *testing.B) {
 	for n := range awayMessages {
 		for _, id := range a.ids {
 			group.Go(func() error {
-				return a.call(b.Context(), ben, "message.send", map[string]any{
+				return a.call(b.Context(), a.ben, "message.send", map[string]any{
 					"to": map[string]any{"conversation": id}, "client_id": strconv.Itoa(n), "body": map[string]any{"type": "text", "text": words},
-				}, &struct{}{})
+				}, nil)
 			})
 		}
 		if err := group.Wait(); err != nil {
@@ -150,16 +97,6 @@ func (a *away) fill(b *testing.B) {
 		}
 	}
 	a.head = awayMessages + 1
-}
-
-// register makes the two accounts, without the cost of a password.
-func (a *away) register(b *testing.B) {
-	b.Helper()
-	for _, name := range []string{"ann", "ben"} {
-		if err := register(b.Context(), a.gateway.operations, name, name, name+"-password"); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 type awayAnswer struct {

@@ -156,6 +156,7 @@ type Operations struct {
 	rates           atomic.Pointer[Rates]
 	sends, receipts *buckets
 	large           *turns
+	gathered        *gatherer
 	peers           peers
 }
 
@@ -204,7 +205,7 @@ func New(config Config) (*Operations, error) {
 	config.setDefaults()
 	operations := &Operations{
 		Config: config, sends: newBuckets(), receipts: newBuckets(),
-		large: newTurns(config.LargeReads, config.LargeReadsPerSession),
+		large: newTurns(config.LargeReads, config.LargeReadsPerSession), gathered: newGatherer(),
 	}
 	operations.SetRates(config.Rates)
 	return operations, nil

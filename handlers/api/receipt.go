@@ -38,6 +38,10 @@ func (o *Operations) receipt(ctx context.Context, caller Caller, in receiptInput
 	if in.DeliveredSeq != nil && *in.DeliveredSeq < 1 || in.ReadSeq != nil && *in.ReadSeq < 1 {
 		return Changed{}, domain.Errorf(domain.InvalidArgument, "a receipt names a seq of at least 1")
 	}
+	return o.gathered.move(ctx, caller, in, o.moveReceipt)
+}
+
+func (o *Operations) moveReceipt(ctx context.Context, caller Caller, in receiptInput) (Changed, error) {
 	v, err := o.see(ctx, caller.User, in.Conversation)
 	if err != nil {
 		return Changed{}, err

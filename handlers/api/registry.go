@@ -62,6 +62,8 @@ type Operation struct {
 	Admin bool
 	// Changes says that the operation changes something, so its result has a position.
 	Changes bool
+	// Cumulative operations say what those before them said too, so those that follow each other may be done at once.
+	Cumulative bool
 	// Large reads have answers of up to a mebibyte. Few of them are made at the same time.
 	Large bool
 	// Input and Output are the types that parameters are decoded into and results have: structs with JSON tags.

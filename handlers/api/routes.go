@@ -187,13 +187,13 @@ func (o *Operations) aboutMessages() []*Operation {
 		}, o.history),
 		define(o, Operation{
 			Method: "receipt.move", Verb: http.MethodPost, Path: oneConversation + "/receipts", Limit: ReceiptLimit,
-			Summary: "Say how far messages were delivered and read.", Changes: true,
+			Summary: "Say how far messages were delivered and read.", Changes: true, Cumulative: true,
 		}, o.receipt),
 		define(o, Operation{
-			Method: "receipt.delivered", Summary: "Say how far messages were delivered.", Changes: true, Limit: ReceiptLimit,
+			Method: "receipt.delivered", Summary: "Say how far messages were delivered.", Changes: true, Cumulative: true, Limit: ReceiptLimit,
 		}, o.delivered),
 		define(o, Operation{
-			Method: "receipt.read", Summary: "Say how far messages were read.", Changes: true, Limit: ReceiptLimit,
+			Method: "receipt.read", Summary: "Say how far messages were read.", Changes: true, Cumulative: true, Limit: ReceiptLimit,
 		}, o.read),
 		define(o, Operation{
 			Method: "typing.set", Summary: "Tell the other members that one types.", SocketOnly: true,

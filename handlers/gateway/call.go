@@ -25,7 +25,7 @@ func (g *Gateway) route(user domain.UserID, method string, params []byte) (Route
 	if !ok {
 		return Route{}, false
 	}
-	route := Route{Public: op.Public, Read: !op.Changes}
+	route := Route{Public: op.Public, Read: !op.Changes, Together: op.Cumulative}
 	if op.Changes {
 		route.Lane = g.lane(user, params)
 	}

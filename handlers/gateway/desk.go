@@ -5,10 +5,11 @@ type Call struct {
 	Method string
 	Params []byte
 
-	id    []byte // nil for a notification
-	batch *batch // nil where the answer stands alone
-	lane  string
-	read  bool
+	id       []byte // nil for a notification
+	batch    *batch // nil where the answer stands alone
+	lane     string
+	together bool
+	read     bool
 }
 
 // batch gathers the answers to the requests of one frame.
@@ -23,10 +24,19 @@ type batch struct {
 type desk struct {
 	pending, pendingBytes int
 	running, reading      int
-	// lanes holds, for each lane with a request that is being made, those that wait for it.
-	lanes map[string][]*Call
+	// lanes holds each lane with a request that is being made.
+	lanes map[string]*lane
 	// ready are requests whose turn it is, when there is room to run them.
 	ready []*Call
+}
+
+// lane is requests that are made one after the other.
+type lane struct {
+	// busy is how many are being made: more than one only where all of them are together.
+	busy     int
+	together bool
+	// waiting are those behind them.
+	waiting []*Call
 }
 
 // has says whether a request with n bytes of parameters may be taken in.
@@ -43,17 +53,32 @@ func (d *desk) reserve(c *Call) {
 // begin puts a reserved request in its lane.
 func (d *desk) begin(c *Call) {
 	if c.lane != "" {
-		if d.lanes == nil {
-			d.lanes = make(map[string][]*Call)
-		}
-		waiting, busy := d.lanes[c.lane]
-		if busy {
-			d.lanes[c.lane] = append(waiting, c)
+		l := d.lanes[c.lane]
+		switch {
+		case l == nil:
+			if d.lanes == nil {
+				d.lanes = make(map[string]*lane)
+			}
+			d.lanes[c.lane] = &lane{busy: 1, together: c.together}
+		case l.together && c.together && len(l.waiting) == 0:
+			l.busy++
+		default:
+			l.waiting = append(l.waiting, c)
 			return
 		}
-		d.lanes[c.lane] = nil
 	}
 	d.ready = append(d.ready, c)
+}
+
+// next takes the request whose turn it is, and those behind it that are to be made at once with it.
+func (l *lane) next() (turn []*Call) {
+	n := 1
+	for l.waiting[0].together && n < len(l.waiting) && l.waiting[n].together {
+		n++
+	}
+	turn, l.busy, l.together = l.waiting[:n], n, l.waiting[0].together
+	l.waiting = l.waiting[n:]
+	return turn
 }
 
 // end takes a request off that was made.
@@ -64,10 +89,12 @@ func (d *desk) end(c *Call) {
 	}
 	d.forget(c)
 	if c.lane != "" {
-		if waiting := d.lanes[c.lane]; len(waiting) > 0 {
-			d.lanes[c.lane] = waiting[1:]
-			d.ready = append(d.ready, waiting[0])
-		} else {
+		l := d.lanes[c.lane]
+		switch l.busy--; {
+		case l.busy > 0:
+		case len(l.waiting) > 0:
+			d.ready = append(d.ready, l.next()...)
+		default:
 			delete(d.lanes, c.lane)
 		}
 	}

@@ -39,7 +39,7 @@ func (s *Session) Welcome(now time.Time, owner Owner, expires time.Time, result 
 		}
 		// Which conversation a request is for may depend on who asks, which was not known when it came.
 		if route, ok := s.protocol.Route(owner.User, c.Method, c.Params); ok {
-			c.lane = route.Lane
+			c.lane, c.together = route.Lane, route.Together
 		}
 		s.desk.begin(c)
 		s.begin(&step)

@@ -23,6 +23,8 @@ type Operation struct {
 	Public bool
 	// Changes says that it appends something, so that its order among others matters.
 	Changes bool
+	// Cumulative ones that follow each other may be made at once.
+	Cumulative bool
 	// Call runs it and returns the JSON text of its result. Params is what the client sent: one valid JSON value, or nothing.
 	Call func(ctx context.Context, caller api.Caller, params json.RawMessage) (json.RawMessage, error)
 }
@@ -37,7 +39,7 @@ func (r Registry) Find(method string) (Operation, bool) {
 		return Operation{}, false
 	}
 	return Operation{
-		Public: op.Public, Changes: op.Changes,
+		Public: op.Public, Changes: op.Changes, Cumulative: op.Cumulative,
 		Call: func(ctx context.Context, caller api.Caller, params json.RawMessage) (json.RawMessage, error) {
 			result, err := op.Call(ctx, caller, params)
 			if err != nil {

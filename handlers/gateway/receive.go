@@ -103,7 +103,7 @@ func (s *Session) handle(step *Step, now time.Time, r *request, b *batch) bool {
 		}
 		return false
 	}
-	c := &Call{Method: r.method, Params: r.params, id: r.id, batch: b, lane: route.Lane, read: route.Read}
+	c := &Call{Method: r.method, Params: r.params, id: r.id, batch: b, lane: route.Lane, together: route.Together, read: route.Read}
 	if refusal := s.admit(c, route); refusal != nil {
 		s.refuse(step, c, refusal)
 		return true

@@ -47,6 +47,8 @@ type Route struct {
 	// Lane names what the request appends to. Requests of one lane are made one after the other, in the order of their
 	// frames; those without a lane at once.
 	Lane string
+	// Together requests of a lane that follow each other are made at once: their order makes no difference.
+	Together bool
 	// Public requests are made before hello, too.
 	Public bool
 	// Read requests may have long answers, so only few are made at a time.

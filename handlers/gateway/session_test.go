@@ -85,14 +85,15 @@ func (s *scenario) open(t *testing.T, d *datadriven.TestData) string {
 	return s.show(gateway.Step{})
 }
 
-// route knows methods by their form: "lane.x" appends to lane x, or to the user's own where x is "me"; "public" needs no
+// route knows methods by their form: "lane.x" appends to lane x, "lane.x+" together with others of that form, or to the user's own where x is "me"; "public" needs no
 // hello; "read" and "session.refresh" and "sync" have no order.
 func route(user domain.UserID, method string, _ []byte) (gateway.Route, bool) {
 	switch lane, ordered := strings.CutPrefix(method, "lane."); {
 	case ordered && lane == "me":
 		return gateway.Route{Lane: "of " + string(user)}, true
 	case ordered:
-		return gateway.Route{Lane: lane}, true
+		lane, together := strings.CutSuffix(lane, "+")
+		return gateway.Route{Lane: lane, Together: together}, true
 	default:
 		return gateway.Route{Public: method == "public", Read: method == "read"},
 			method == "public" || method == "read" || method == "session.refresh" || method == "sync"
