@@ -18,6 +18,7 @@ import (
 	"mpim/projections/members"
 	"mpim/projections/presence"
 	"mpim/projections/projectionstest"
+	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/projections/search"
 	"mpim/schema"
@@ -41,7 +42,7 @@ func liveInRedis(client *redis.Client, partitions int) []dumper {
 
 // inSQL returns the projections whose rows a database holds.
 func inSQL(db *database.DB) []projections.Projection {
-	return []projections.Projection{history.New(db), contacts.New(db), search.New(db)}
+	return []projections.Projection{history.New(db), contacts.New(db), search.New(db), receipts.New(db)}
 }
 
 // verifyNothingSetBack lets late writes arrive, and watches that no checkpoint goes back. It has to be seen at once: whoever

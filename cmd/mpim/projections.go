@@ -11,6 +11,7 @@ import (
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 	"mpim/projections/presence"
+	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/projections/search"
 	"mpim/projections/tables"
@@ -21,6 +22,7 @@ var inSQL = []tables.Definition{
 	history.Definition,
 	contacts.Definition,
 	search.Definition,
+	receipts.Definition,
 }
 
 // keptInSQL says whether the state of a projection is tables.
