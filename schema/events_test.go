@@ -78,10 +78,14 @@ func schemaOf(t *testing.T, fact domain.Fact, comments map[string]string) *jsons
 		},
 	}
 	reflector.Mapper = func(kind reflect.Type) *jsonschema.Schema {
-		if kind == reflect.TypeFor[domain.Instant]() {
+		switch kind {
+		case reflect.TypeFor[domain.Instant]():
 			return &jsonschema.Schema{Type: "string", Format: "date-time"}
+		case reflect.TypeFor[json.RawMessage]():
+			return &jsonschema.Schema{Extras: map[string]any{"title": "any JSON"}}
+		default:
+			return nil
 		}
-		return nil
 	}
 	s := reflector.ReflectFromType(reflect.TypeOf(fact).Elem())
 	s.Version = ""

@@ -122,3 +122,10 @@ func raise(name domain.EventType, version int, data json.RawMessage) (json.RawMe
 	}
 	return data, nil
 }
+
+// IsSequenced says whether events of the type take a sequence in their conversation. It is false for a type that this binary does
+// not know.
+func IsSequenced(name domain.EventType) bool {
+	t, ok := registry[name]
+	return ok && t.new().Sequenced()
+}

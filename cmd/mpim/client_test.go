@@ -48,9 +48,9 @@ type login struct {
 // rest calls an operation over HTTP. Body and out may be nil.
 func rest(ctx context.Context, method, url, token string, body, out any) (status int, err error) {
 	var content io.Reader
+	var encoded []byte
 	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
+		if encoded, err = json.Marshal(body); err != nil {
 			return 0, err
 		}
 		content = bytes.NewReader(encoded)
@@ -72,6 +72,9 @@ func rest(ctx context.Context, method, url, token string, body, out any) (status
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
+		return response.StatusCode, err
+	}
+	if err := documents.answered(ctx, method, url, encoded, response.StatusCode, answer); err != nil {
 		return response.StatusCode, err
 	}
 	if response.StatusCode >= 300 {
@@ -111,6 +114,7 @@ type push struct {
 // socket is one open connection after hello.
 type socket struct {
 	conn *websocket.Conn
+	base string
 	// hello is the answer to hello.
 	hello struct {
 		Connection string `json:"connection"`
@@ -143,6 +147,8 @@ type response struct {
 			RetryAfterMS int64  `json:"retry_after_ms"`
 		} `json:"data"`
 	} `json:"error"`
+
+	frame json.RawMessage
 }
 
 // open connects without saying hello. Pushes are handed to onPush in the order of their coming; it must not block.
@@ -154,7 +160,10 @@ func open(ctx context.Context, base string, onPush func(push)) (*socket, error) 
 		return nil, err
 	}
 	conn.SetReadLimit(2 << 20)
-	s := &socket{conn: conn, onPush: onPush, calls: make(map[int]chan response), closed: make(chan struct{})}
+	s := &socket{conn: conn, base: base, onPush: onPush, calls: make(map[int]chan response), closed: make(chan struct{})}
+	if err := documents.load(ctx, base); err != nil {
+		return nil, err
+	}
 	go s.read(context.WithoutCancel(ctx))
 	return s, nil
 }
@@ -181,7 +190,9 @@ func (s *socket) read(ctx context.Context) {
 	for {
 		_, frame, err := s.conn.Read(ctx)
 		if err != nil {
-			s.err = err
+			if s.err == nil {
+				s.err = err
+			}
 			return
 		}
 		frames := []json.RawMessage{frame}
@@ -192,18 +203,23 @@ func (s *socket) read(ctx context.Context) {
 			}
 		}
 		for _, one := range frames {
-			s.take(one)
+			s.take(ctx, one)
 		}
 	}
 }
 
-func (s *socket) take(frame json.RawMessage) {
+func (s *socket) take(ctx context.Context, frame json.RawMessage) {
 	var r response
 	if err := json.Unmarshal(frame, &r); err != nil {
 		s.err = fmt.Errorf("the server sent %s: %w", frame, err)
 		return
 	}
 	if r.Method != "" {
+		if err := documents.message(ctx, s.base, "push."+r.Method, frame); err != nil {
+			_ = s.conn.Close(websocket.StatusPolicyViolation, "what was pushed is not described")
+			s.err = err
+			return
+		}
 		if s.onPush != nil {
 			s.onPush(push{Method: r.Method, Params: r.Params})
 		}
@@ -217,6 +233,7 @@ func (s *socket) take(frame json.RawMessage) {
 	delete(s.calls, *r.ID)
 	s.mu.Unlock()
 	if waiting != nil {
+		r.frame = frame
 		waiting <- r
 	}
 }
@@ -238,6 +255,9 @@ func (s *socket) call(ctx context.Context, method string, params, out any) error
 	}
 	select {
 	case r := <-answer:
+		if err := s.fits(ctx, method, frame, &r); err != nil {
+			return err
+		}
 		if r.Error != nil {
 			return &refusal{Code: r.Error.Data.Code, Message: r.Error.Message, RetryAfter: time.Duration(r.Error.Data.RetryAfterMS) * time.Millisecond}
 		}
@@ -250,6 +270,17 @@ func (s *socket) call(ctx context.Context, method string, params, out any) error
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", method, ctx.Err())
 	}
+}
+
+// fits compares an exchange with what the server says of it.
+func (s *socket) fits(ctx context.Context, method string, request []byte, r *response) error {
+	if r.Error != nil {
+		return documents.message(ctx, s.base, "refusal", r.frame)
+	}
+	return errors.Join(
+		documents.message(ctx, s.base, method+".request", request),
+		documents.message(ctx, s.base, method+".result", r.frame),
+	)
 }
 
 // close closes the socket as a client does that goes away.

@@ -138,8 +138,14 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	if err != nil {
 		return nil, err
 	}
+	version := readVersion().Version
+	document, err := gateway.Document(g.operations, version)
+	if err != nil {
+		return nil, err
+	}
 	rest, err := httpapi.New(httpapi.Config{
-		MaxBody: restBodyBytes, Registry: g.operations, Gate: gate, AllowedOrigins: origins, Logger: s.logger, Version: readVersion().Version,
+		MaxBody: restBodyBytes, Registry: g.operations, Gate: gate, AllowedOrigins: origins, SocketDocument: document,
+		Logger: s.logger, Version: version,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,8 @@ type Config struct {
 	// AllowedOrigins are patterns of the origins whose pages may call the API, besides this host's own; see
 	// gateway.Config.AllowedOrigins. Default: none.
 	AllowedOrigins []string
+	// SocketDocument is the AsyncAPI document of the WebSocket, which is served beside the OpenAPI document. Required.
+	SocketDocument []byte
 	// Version is that of the server, as the OpenAPI document states it.
 	Version string
 	// Logger takes what goes wrong. Default: nothing is logged.
@@ -56,8 +58,8 @@ type handler struct {
 
 // New returns a handler of everything under /v1 but the WebSocket.
 func New(config Config) (http.Handler, error) {
-	if config.Registry == nil || config.Gate == nil {
-		return nil, errors.New("httpapi: Config.Registry and Config.Gate are required")
+	if config.Registry == nil || config.Gate == nil || config.SocketDocument == nil {
+		return nil, errors.New("httpapi: Config.Registry, Config.Gate and Config.SocketDocument are required")
 	}
 	if config.MaxBody <= 0 {
 		config.MaxBody = MaxBody
@@ -79,10 +81,12 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(document)
-	})
+	for path, text := range map[string][]byte{"/v1/openapi.json": document, "/v1/asyncapi.json": config.SocketDocument} {
+		h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(text)
+		})
+	}
 	for _, operation := range config.Registry.Operations() {
 		if operation.Verb != "" {
 			h.mux.Handle(operation.Verb+" "+operation.Path, h.route(operation))

@@ -25,7 +25,7 @@ type server struct {
 func newServer(t *testing.T, configure func(*httpapi.Config)) *server {
 	t.Helper()
 	b := apitest.New(t, nil)
-	config := httpapi.Config{Registry: b.Registry, Gate: b.Gate, Version: "1.2.3"}
+	config := httpapi.Config{Registry: b.Registry, Gate: b.Gate, SocketDocument: []byte(`{"asyncapi":"3.0.0"}`), Version: "1.2.3"}
 	if configure != nil {
 		configure(&config)
 	}
@@ -200,7 +200,7 @@ func TestProblems(t *testing.T) {
 
 func TestRateLimitsSayWhenToComeAgain(t *testing.T) {
 	b := apitest.New(t, func(c *api.Config) { c.Rates = api.Rates{RegisterPerHour: 1} })
-	handler, err := httpapi.New(httpapi.Config{Registry: b.Registry, Gate: b.Gate})
+	handler, err := httpapi.New(httpapi.Config{Registry: b.Registry, Gate: b.Gate, SocketDocument: []byte("{}")})
 	if err != nil {
 		t.Fatal(err)
 	}
