@@ -145,6 +145,8 @@ func literal(v sql.RawBytes, kind string) string {
 		return string(v)
 	case strings.HasSuffix(kind, "BLOB"), strings.HasSuffix(kind, "BINARY"):
 		return "_binary'" + escaper.Replace(string(v)) + "'"
+	case kind == "DATETIME":
+		return "'" + strings.NewReplacer("T", " ", "Z", "").Replace(string(v)) + "'"
 	default:
 		return "'" + escaper.Replace(string(v)) + "'"
 	}
