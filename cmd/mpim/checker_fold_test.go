@@ -16,6 +16,7 @@ import (
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
+	"mpim/projections/notices"
 	"mpim/projections/presence"
 	"mpim/projections/projectionstest"
 	"mpim/projections/receipts"
@@ -42,7 +43,7 @@ func liveInRedis(client *redis.Client, partitions int) []dumper {
 
 // inSQL returns the projections whose rows a database holds.
 func inSQL(db *database.DB) []projections.Projection {
-	return []projections.Projection{history.New(db), contacts.New(db), search.New(db), receipts.New(db)}
+	return []projections.Projection{history.New(db), contacts.New(db), search.New(db), receipts.New(db), notices.New(db)}
 }
 
 // verifyNothingSetBack lets late writes arrive, and watches that no checkpoint goes back. It has to be seen at once: whoever

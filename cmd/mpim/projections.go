@@ -10,6 +10,7 @@ import (
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
+	"mpim/projections/notices"
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
@@ -23,6 +24,7 @@ var inSQL = []tables.Definition{
 	contacts.Definition,
 	search.Definition,
 	receipts.Definition,
+	notices.Definition,
 }
 
 // keptInSQL says whether the state of a projection is tables.
