@@ -57,7 +57,7 @@ type Item struct {
 	Connections []uint32
 }
 
-// Class says what an item is, and so what may be dropped or overtaken when a connection is slow. Lower ones go first.
+// Class says what an item is, and so what may be dropped or overtaken when a connection is slow.
 // A gateway that does not know a class sends its frame like the last one it knows.
 type Class uint8
 
@@ -71,6 +71,8 @@ const (
 	ClassReceipt
 	// ClassTyping may be lost.
 	ClassTyping
+	// ClassNotice is a notice of the system. It is as urgent as an event, and not dropped either.
+	ClassNotice
 )
 
 // Heartbeat tells one gateway, once a second and right after one of its connections was folded, how far a worker is

@@ -22,8 +22,8 @@
 // idle socket no buffer. Rejected: frames joined into JSON-RPC arrays, because that copies and re-encodes per socket what
 // all sockets share.
 //
-// A queue is bounded in bytes and frames, and has a lane for each class of frame. Typing and presence are left out first;
-// a client that cannot keep up with what remains is closed with 4001 and catches up with sync.
+// A queue is bounded in bytes and frames, and has a lane for each class of frame. Typing and presence are left out first, then
+// receipts; a client that cannot keep up with what remains is closed with 4001 and catches up with sync.
 //
 // What a client asks for is begun only while little is queued for it, and few reads at a time: who does not read its answers
 // waits for them with its own requests, and not with the memory of the process.

@@ -29,7 +29,7 @@ func newMetrics(r prometheus.Registerer, queued func() int) *metrics {
 	m.framesIn = counter("frames_in_total", "Frames received from clients.")
 	m.framesOut = counter("frames_out_total", "Frames written to clients.")
 	m.deliveries = counter("deliveries_total", "Pushes handed to connections.")
-	m.shed = counter("shed_total", "Typing and presence frames left out because a client was slow.")
+	m.shed = counter("shed_total", "Typing, presence and receipts left out because a client was slow.")
 	m.resyncs = counter("resyncs_total", "Connections told to resync.")
 	m.subscribed = counter("subscriptions_total", "Times the subscription to pushes was made; all but the first after a break.")
 	m.closes = prometheus.NewCounterVec(prometheus.CounterOpts{

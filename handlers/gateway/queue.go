@@ -8,7 +8,7 @@ const (
 	// Messages are answers and everything with a sequence. They are never left out: a client that cannot keep up with them
 	// is closed and catches up with sync.
 	Messages Class = iota
-	// Receipts are other people's cursors.
+	// Receipts are other people's cursors. They are left out when what is ephemeral was: a later one says more.
 	Receipts
 	// Ephemeral frames are typing and presence: each is soon out of date, so they are left out first.
 	Ephemeral
@@ -35,8 +35,8 @@ func (q *queue) fits(n int, l Limits) bool {
 	return q.count < l.QueueFrames && q.size()+n <= l.QueueBytes
 }
 
-// push appends a frame. It makes room by leaving out ephemeral frames, the new one first. It is false where a frame that must
-// not be left out does not fit.
+// push appends a frame. It makes room by leaving out what is less urgent: ephemeral frames, the new one first, and then
+// receipts. It is false where a frame that must not be left out does not fit.
 func (q *queue) push(class Class, frame []byte, l Limits) (shed int, ok bool) {
 	if class == Ephemeral {
 		// They may fill half, so that what matters always finds room before it has to throw anything out.
@@ -46,6 +46,12 @@ func (q *queue) push(class Class, frame []byte, l Limits) (shed int, ok bool) {
 	} else if !q.fits(len(frame), l) {
 		shed = q.drop(Ephemeral)
 		if !q.fits(len(frame), l) {
+			shed += q.drop(Receipts)
+		}
+		if !q.fits(len(frame), l) {
+			if class == Receipts {
+				return shed + 1, true
+			}
 			return shed, false
 		}
 	}

@@ -129,7 +129,7 @@ func (g *Gateway) deliver(items []schema.Item) {
 
 func classOf(class schema.Class) Class {
 	switch class {
-	case schema.ClassEvent, schema.ClassClose:
+	case schema.ClassEvent, schema.ClassClose, schema.ClassNotice:
 		return Messages
 	case schema.ClassReceipt:
 		return Receipts

@@ -76,6 +76,10 @@ func latest(list []schema.Typing) []schema.Typing {
 func (p *partition) typing(ctx context.Context, list []schema.Typing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.late {
+		p.metrics().shed.Add(float64(len(list)))
+		return
+	}
 	ids := make([]domain.ConversationID, 0, len(list))
 	seen := make(map[domain.ConversationID]bool)
 	for _, t := range list {

@@ -14,6 +14,7 @@ const (
 	receiptOpen = `{"jsonrpc":"2.0","method":"receipt","params":{"conversation":`
 	typingOpen  = `{"jsonrpc":"2.0","method":"typing","params":{"conversation":`
 	accountOpen = `{"jsonrpc":"2.0","method":"account","params":{"type":`
+	noticeOpen  = `{"jsonrpc":"2.0","method":"notice","params":`
 	frameClose  = `}}`
 )
 

@@ -12,7 +12,7 @@ import (
 // metrics are kept whether somebody takes them or not.
 type metrics struct {
 	records, deliveries, frames, messages, bytes prometheus.Counter
-	lost, skipped, unreadable, dropped           prometheus.Counter
+	lost, skipped, unreadable, dropped, shed     prometheus.Counter
 	loads                                        prometheus.Counter
 	loadSeconds                                  prometheus.Histogram
 }
@@ -29,6 +29,7 @@ func newMetrics(registerer prometheus.Registerer, r *registry) (*metrics, error)
 		bytes:      counter("message_bytes_total", "Bytes of envelopes and heartbeats sent to gateways."),
 		lost:       counter("messages_lost_total", "Messages that could not be published; their gateways resynchronise."),
 		skipped:    counter("events_skipped_total", "Events passed over because pushing was too far behind."),
+		shed:       counter("shed_total", "Typing and receipts left out because pushing was behind."),
 		unreadable: counter("events_unreadable_total", "Events that could not be pushed because this version cannot read them."),
 		dropped:    counter("asides_dropped_total", "Typing that was dropped because too much of it waited."),
 		loads:      counter("rosters_loaded_total", "Conversations whose members were read."),
@@ -46,7 +47,7 @@ func newMetrics(registerer prometheus.Registerer, r *registry) (*metrics, error)
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.records, m.deliveries, m.frames, m.messages, m.bytes, m.lost, m.skipped, m.unreadable, m.dropped, m.loads, m.loadSeconds,
+		m.records, m.deliveries, m.frames, m.messages, m.bytes, m.lost, m.skipped, m.unreadable, m.dropped, m.shed, m.loads, m.loadSeconds,
 		gauge("gateways", "Gateways with connections.", func() int { n, _ := r.count(); return n }),
 		gauge("connections", "Connections known.", func() int { _, n := r.count(); return n }),
 	} {

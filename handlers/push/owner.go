@@ -140,7 +140,7 @@ func (o *Owner) startOf(ctx context.Context, number int, from schema.Checkpoint)
 		return from, err
 	}
 	// A log that lost its end goes on with other events than were pushed, under the same sequences.
-	if stands && head.Seq > from.Seq && !o.isBehind(head, from.Seq, first.String()) {
+	if stands && head.Seq > from.Seq && !o.lags(head, from.Seq, first.String(), 1) {
 		return from, nil
 	}
 	o.metrics.skipped.Add(float64(max(head.Seq-from.Seq, 0)))
@@ -149,13 +149,13 @@ func (o *Owner) startOf(ctx context.Context, number int, from schema.Checkpoint)
 	return head, nil
 }
 
-// isBehind says whether too much lies between an event and the end of the log: events after seq, or time after the event
-// at streamID. Both times are of the server's clock.
-func (o *Owner) isBehind(head schema.Checkpoint, seq int64, streamID string) bool {
+// lags says whether more than a share of too much lies between an event and the end of the log: events after seq, or time
+// after the event at streamID. Both times are of the server's clock.
+func (o *Owner) lags(head schema.Checkpoint, seq int64, streamID string, share int64) bool {
 	if head.Seq <= seq {
 		return false
 	}
-	if head.Seq-seq > o.config.SkipEvents {
+	if head.Seq-seq > o.config.SkipEvents/share {
 		return true
 	}
 	last, errLast := schema.ParseStreamID(head.StreamID)
@@ -163,7 +163,7 @@ func (o *Owner) isBehind(head schema.Checkpoint, seq int64, streamID string) boo
 	if errLast != nil || errFirst != nil || first == (schema.StreamID{}) || last.Milliseconds < first.Milliseconds {
 		return false
 	}
-	return last.Milliseconds-first.Milliseconds > uint64(o.config.SkipAge.Milliseconds()) //nolint:gosec // not negative
+	return last.Milliseconds-first.Milliseconds > uint64(o.config.SkipAge.Milliseconds()/share) //nolint:gosec // not negative
 }
 
 // Handle pushes the batch of a message. It is a handler of the Watermill router. An error means that nothing of the batch

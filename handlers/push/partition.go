@@ -29,6 +29,7 @@ type partition struct {
 	rosters   *rosters
 	gathering gathering
 	batches   uint64
+	late      bool // only what is urgent is pushed
 
 	// told is what others may be told: it moves when a batch is out, and not while it is on its way.
 	toldMu sync.Mutex
@@ -70,12 +71,13 @@ func (p *partition) handle(ctx context.Context, b *schema.Batch) error {
 	case b.From > p.place.Seq+1:
 		return fmt.Errorf("push: batch %d to %d of partition %d follows %d: %w", b.From, b.To, p.number, p.place.Seq, projections.ErrDeposed)
 	}
-	if p.isBehind(b) {
+	if p.lags(b, 1) {
 		p.skip(b)
 		return nil
 	}
 	records := b.Records[p.place.Seq+1-b.From:]
 	p.batches++
+	p.late = p.lags(b, lateShare)
 	if p.owner.registry.isEmpty() {
 		return p.passOver(b, records)
 	}
@@ -141,12 +143,17 @@ func (p *partition) knows(head schema.Checkpoint) {
 	p.head = head
 }
 
-// isBehind says whether so much has happened since the batch that its clients are better off when they ask.
-func (p *partition) isBehind(b *schema.Batch) bool {
+// lateShare is the share of what makes an owner skip events that makes it leave out what is less urgent: typing, and then
+// receipts.
+const lateShare = 8
+
+// lags says whether more than a share of what makes an owner skip events has happened since the batch. At the whole of it
+// clients are better off when they ask.
+func (p *partition) lags(b *schema.Batch, share int64) bool {
 	p.toldMu.Lock()
 	head := p.head
 	p.toldMu.Unlock()
-	return p.owner.isBehind(head, b.To, b.Records[0].StreamID)
+	return p.owner.lags(head, b.To, b.Records[0].StreamID, share)
 }
 
 // skip passes over a batch.
@@ -201,7 +208,14 @@ func (p *partition) fill(ctx context.Context, out *outbox, records []*schema.Rec
 		default:
 			p.account(out, r)
 			p.personal(out, r)
+			if err := p.notice(ctx, out, r); err != nil {
+				return err
+			}
 		}
+	}
+	if p.late {
+		p.metrics().shed.Add(float64(len(moved.list)))
+		return nil
 	}
 	p.receipts(out, moved)
 	return nil

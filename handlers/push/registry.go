@@ -24,6 +24,8 @@ type registry struct {
 	// changed is closed and replaced whenever folded moves.
 	changed chan struct{}
 	barred  barred
+	// clients are the names of clients, each held once however many connections have it.
+	clients map[string]string
 	// tell is what happens beside a fold, in its goroutine and without the lock. It must not block.
 	tell func(folded)
 }
@@ -56,6 +58,8 @@ type connection struct {
 	session domain.SessionID
 	gateway *gateway
 	number  uint32
+	// client is what it calls itself, "name/version", or empty.
+	client string
 }
 
 func newRegistry(partitions int, tell func(folded)) *registry {
@@ -136,10 +140,25 @@ func (r *registry) add(e schema.Connected) *connection {
 		g = &gateway{id: e.Gateway, slot: r.slot(), connections: make(map[domain.ConnectionID]*connection)}
 		r.gateways[e.Gateway] = g
 	}
-	c := &connection{user: e.User, session: e.Session, gateway: g, number: number}
+	c := &connection{user: e.User, session: e.Session, gateway: g, number: number, client: r.name(e.Client)}
 	g.connections[e.Connection] = c
 	r.users[e.User] = append(r.users[e.User], c)
 	return c
+}
+
+// maxClients bounds the names that are held once.
+const maxClients = 1000
+
+// name returns a client's name in the form that is held once.
+func (r *registry) name(client string) string {
+	if known, ok := r.clients[client]; ok {
+		return known
+	}
+	if r.clients == nil || len(r.clients) >= maxClients {
+		r.clients = make(map[string]string)
+	}
+	r.clients[client] = client
+	return client
 }
 
 // slot returns a slot that is free: those who make audiences have memory for each there ever was.

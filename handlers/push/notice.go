@@ -1,0 +1,48 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"mpim/domain"
+	"mpim/schema"
+)
+
+// notice is the params of a notice's push.
+type notice struct {
+	Event    domain.EventID `json:"event"`
+	Title    string         `json:"title"`
+	Text     string         `json:"text"`
+	At       string         `json:"at"`
+	Priority string         `json:"priority"`
+}
+
+// notice pushes a notice of the system to those it is for. An error says that these cannot be read now.
+func (p *partition) notice(ctx context.Context, out *outbox, r *schema.Record) error {
+	if r.Type != domain.TypeNoticePublished {
+		return nil
+	}
+	fact, err := r.Fact()
+	published, ok := fact.(*domain.NoticePublished)
+	var to Recipients
+	if err == nil && ok {
+		to, err = ParseRecipients(published.To)
+	}
+	if err != nil || !ok {
+		// It is listed all the same.
+		p.owner.metrics.unreadable.Inc()
+		p.logger.Error("notice cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
+		return nil
+	}
+	a, err := p.to(ctx, to)
+	if err != nil || a.connections == 0 {
+		return err
+	}
+	text, err := json.Marshal(notice{r.ID, published.Title, published.Text, r.At.UTC().Format(schema.TimeFormat), published.Priority})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	out.put(schema.ClassNotice, append(append([]byte(noticeOpen), text...), '}'), a)
+	return nil
+}
