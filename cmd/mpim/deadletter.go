@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"mpim/domain"
+	"mpim/handlers/reactor"
 	"mpim/handlers/webhook"
 	"mpim/projections/deadletters"
 	"mpim/projections/webhooks"
@@ -225,12 +225,14 @@ func (c *deadletterDiscardCommand) Run(i *invocation) error {
 // retrier handles events of dead letters once more.
 type retrier struct {
 	stores   *stores
+	settings *Settings
 	sender   *webhook.Sender
 	webhooks map[string]webhooks.Webhook
+	offline  *reactor.Offline
 }
 
 func newRetrier(s *stores, settings *Settings) *retrier {
-	return &retrier{stores: s, sender: webhook.NewSender(webhook.SenderConfig{AllowPrivate: settings.WebhookAllowPrivate})}
+	return &retrier{stores: s, settings: settings, sender: webhook.NewSender(webhook.SenderConfig{AllowPrivate: settings.WebhookAllowPrivate})}
 }
 
 func (r *retrier) retry(ctx context.Context, l deadletters.Letter) error {
@@ -240,7 +242,7 @@ func (r *retrier) retry(ctx context.Context, l deadletters.Letter) error {
 	}
 	id, isWebhook := strings.CutPrefix(l.Handler, webhooks.HandlerPrefix)
 	if !isWebhook {
-		return errors.New("this mpim has no such handler")
+		return r.react(ctx, l.Handler, record)
 	}
 	if r.webhooks == nil {
 		all, err := webhooks.Store{DB: r.stores.db}.List(ctx)

@@ -35,6 +35,10 @@ type Settings struct {
 	WebhookGiveUp       time.Duration `help:"How long an event is sent to a receiver that does not take it, before it goes to the dead letters." env:"MPIM_WEBHOOK_GIVE_UP" default:"24h" group:"Webhooks" for:"dev worker config"`
 	WebhookAllowPrivate bool          `help:"Let webhooks go to addresses that are not public; dev does." env:"MPIM_WEBHOOK_ALLOW_PRIVATE" group:"Webhooks" for:"dev worker webhook deadletter config"`
 
+	OfflineHookURL     string `help:"Tell this service of messages that find no connection of a recipient." env:"MPIM_OFFLINE_HOOK_URL" placeholder:"URL" secret:"" group:"Webhooks" for:"dev worker deadletter config"`
+	OfflineHookSecret  string `help:"Secret that signs what it is told: whsec_ and 24 to 64 bytes in base64." env:"MPIM_OFFLINE_HOOK_SECRET" placeholder:"whsec_…" secret:"" group:"Webhooks" for:"dev worker deadletter config"`
+	OfflineHookMembers int    `help:"Size of a group above which it is not told." env:"MPIM_OFFLINE_HOOK_MEMBERS" default:"200" min:"2" max:"2000" group:"Webhooks" for:"dev worker config"`
+
 	level *slog.LevelVar
 }
 
