@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/projections"
+	"mpim/projections/activity"
 	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
@@ -43,7 +44,7 @@ func liveInRedis(client *redis.Client, partitions int) []dumper {
 
 // inSQL returns the projections whose rows a database holds.
 func inSQL(db *database.DB) []projections.Projection {
-	return []projections.Projection{history.New(db), contacts.New(db), search.New(db), receipts.New(db), notices.New(db)}
+	return []projections.Projection{history.New(db), contacts.New(db), search.New(db), receipts.New(db), notices.New(db), activity.New(db)}
 }
 
 // verifyNothingSetBack lets late writes arrive, and watches that no checkpoint goes back. It has to be seen at once: whoever

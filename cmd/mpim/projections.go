@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"mpim/projections"
+	"mpim/projections/activity"
 	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -25,6 +26,7 @@ var inSQL = []tables.Definition{
 	search.Definition,
 	receipts.Definition,
 	notices.Definition,
+	activity.Definition,
 }
 
 // keptInSQL says whether the state of a projection is tables.
