@@ -45,6 +45,8 @@ type cli struct {
 	Projection projectionCommand `cmd:"" help:"Look at what is computed from the log."`
 	Webhook    webhookCommand    `cmd:"" help:"Tell other services of events over HTTP."`
 	Deadletter deadletterCommand `cmd:"" help:"Events whose side effect was given up: list, retry, discard."`
+	User       userCommand       `cmd:"" help:"Create, show, suspend and restore accounts."`
+	Session    sessionCommand    `cmd:"" help:"List and end users' sessions."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

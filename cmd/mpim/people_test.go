@@ -53,6 +53,7 @@ func TestPeople(t *testing.T) {
 }
 
 func profiles(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("profile-ann"), meet("profile-ben")
 	other, err := connect(t.Context(), ann.base, ann.Token, "", ann.pushes.add)
 	if err != nil {
@@ -91,6 +92,7 @@ func profiles(t *testing.T, meet func(string) *person) {
 }
 
 func sessions(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann := meet("session-ann")
 	credentials := params{"username": ann.User.Username, "password": ann.User.Username + "-password", "device_id": "phone"}
 	var phone, next login
@@ -143,6 +145,7 @@ func sessions(t *testing.T, meet func(string) *person) {
 }
 
 func passwords(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann := meet("password-ann")
 	old := ann.User.Username + "-password"
 	other, err := register(t.Context(), ann.base, ann.User.Username)
@@ -174,6 +177,7 @@ type contactBook struct {
 }
 
 func contactBooks(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("contact-ann"), meet("contact-ben")
 	annID, benID := ann.User.ID, ben.User.ID
 	book := func(p *person, after string) (b contactBook) {
@@ -232,6 +236,7 @@ func contactBooks(t *testing.T, meet func(string) *person) {
 }
 
 func blocks(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("block-ann"), meet("block-ben")
 	annID, benID := ann.User.ID, ben.User.ID
 	var first sent
@@ -263,6 +268,7 @@ func blocks(t *testing.T, meet func(string) *person) {
 }
 
 func strangers(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("stranger-ann"), meet("stranger-ben")
 	ben.do(t, "account.update", params{"strangers": "contacts"}, nil)
 	hello := params{"to": params{"user": ben.User.ID}, "client_id": "1", "body": text("hello")}

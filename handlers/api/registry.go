@@ -76,7 +76,8 @@ type Operation struct {
 // query and body. The result encodes with [Encode]. Each error is or wraps a *domain.Error, or is internal; where
 // params do not parse as JSON, it wraps [ErrSyntax] too.
 func (o *Operation) Call(ctx context.Context, caller Caller, params json.RawMessage) (any, error) {
-	if !o.Public && caller.User == "" && !(o.Admin && caller.Operator) {
+	operator := o.Admin && caller.Operator
+	if !o.Public && caller.User == "" && !operator {
 		return nil, domain.Errorf(domain.Unauthenticated, "%s needs a login: send a token", o.Method)
 	}
 	return o.call(ctx, caller, params)
