@@ -6,10 +6,22 @@ func GatewayChannel(gateway string) string { return "gateway:{" + gateway + "}" 
 // StatusChannel returns the Pub/Sub channel on which the status of the users of a partition is published.
 func StatusChannel(partition int) string { return "status:{" + PartitionTag(partition) + "}" }
 
-// Outgoing is a message for the channel of one gateway.
+// BroadcastChannel is the Pub/Sub channel that every gateway hears: what is for each of its connections. Of an envelope
+// there only the frames count.
+const BroadcastChannel = "system:broadcast"
+
+// Outgoing is a message for the channel of one gateway, or for all where Gateway is empty.
 type Outgoing struct {
 	Gateway string
 	Payload []byte
+}
+
+// Channel returns where the message is published.
+func (o Outgoing) Channel() string {
+	if o.Gateway == "" {
+		return BroadcastChannel
+	}
+	return GatewayChannel(o.Gateway)
 }
 
 // PushCheckpoint says how far a partition is pushed under a lease.

@@ -161,6 +161,8 @@ func Needs(c Command) []string {
 		return []string{domain.HeaderField, sessionField(c.Session)}
 	case RevokeSession:
 		return []string{sessionField(c.Session)}
+	case PublishNotice:
+		return []string{}
 	case Connect:
 		return []string{domain.HeaderField, sessionField(c.Session), connectionField(c.Connection)}
 	case Disconnect:

@@ -30,6 +30,8 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 		return decideRestore(s)
 	case Appoint:
 		return decideAppoint(s, c)
+	case PublishNotice:
+		return decidePublishNotice(c)
 	case Connect:
 		return decideConnect(s, c)
 	case Disconnect:

@@ -48,9 +48,11 @@ func decideShared(s State, c Shared) ([]domain.Fact, error) {
 
 // says tells whether a command puts something before the other user, rather than taking it away.
 func says(c conversation.MessageCommand) bool {
-	switch c.(type) {
+	switch c := c.(type) {
 	case conversation.SendMessage, conversation.EditMessage:
 		return true
+	case conversation.React:
+		return !c.Removed
 	default:
 		return false
 	}

@@ -39,5 +39,9 @@ func (o *Operations) aboutAdministration() []*Operation {
 			Method: "admin.session.revoke", Verb: http.MethodDelete, Path: oneUser + "/sessions/{session}",
 			Summary: "End a user's session; its sockets close.", Admin: true, Changes: true,
 		}, o.adminSessionRevoke),
+		define(o, Operation{
+			Method: "notice.publish", Verb: http.MethodPost, Path: "/v1/admin/notices", Status: http.StatusCreated,
+			Summary: "Tell everyone, some users, or the members of a conversation something.", Admin: true, Changes: true,
+		}, o.noticePublish),
 	}
 }

@@ -61,8 +61,18 @@ var bad = map[string]map[domain.Code][]string{
 	"admin.user.restore":       {domain.NotFound: {`{"user":"x"}`, `{"user":"@ghost"}`}, domain.InvalidArgument: {`{}`}},
 	"admin.user.password":      {domain.NotFound: {`{"user":"@ghost","password":"long enough"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`, `{"user":"$B","password":"short"}`}},
 	"admin.user.administrator": {domain.NotFound: {`{"user":"x","administrator":true}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`, `{"user":"$B","administrator":1}`}},
-	"admin.session.list":       {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","after_position":"x"}`}},
-	"admin.session.revoke":     {domain.NotFound: {`{"user":"x","session":"y"}`, `{"user":"$B","session":"y"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`}},
+	"notice.publish": {
+		domain.InvalidArgument: {
+			`{}`, `{"title":"a","text":"b"}`, `{"title":"a","text":"b","to":"some"}`, `{"title":"a","text":"b","to":{}}`, `{"title":"a","text":"b","to":[]}`,
+			`{"title":"a","text":"b","to":{"usr":["x"]}}`, `{"title":"","text":"b","to":"all"}`, `{"title":"a","text":" ","to":"all"}`,
+			`{"title":"a","text":"b","to":"all","priority":"urgent"}`, `{"title":"a","text":"b","to":{"users":["$U"],"conversation":"$C"}}`,
+			`{"title":"a","text":"b","to":{"users":["$U"],"roles":["owner"]}}`, `{"title":"a","text":"b","to":{"conversation":"$C","roles":["king"]}}`,
+		},
+		domain.NotFound: {`{"title":"a","text":"b","to":{"users":["x"]}}`, `{"title":"a","text":"b","to":{"conversation":"x"}}`},
+		domain.TooLarge: {`{"title":"` + strings.Repeat("t", 129) + `","text":"b","to":"all"}`, `{"title":"a","text":"` + strings.Repeat("t", 4097) + `","to":"all"}`},
+	},
+	"admin.session.list":   {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","after_position":"x"}`}},
+	"admin.session.revoke": {domain.NotFound: {`{"user":"x","session":"y"}`, `{"user":"$B","session":"y"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`}},
 	"account.register": {
 		domain.InvalidArgument: {
 			`{}`, `{"username":"carol"}`, `{"password":"long enough"}`, `{"username":"x","password":"long enough"}`,

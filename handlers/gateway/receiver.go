@@ -12,9 +12,9 @@ import (
 // listen hears envelopes and heartbeats until the context ends. A subscription that breaks is made again; whatever went
 // past meanwhile the clients fetch by sync.
 func (g *Gateway) listen(ctx context.Context) error {
-	channel := schema.GatewayChannel(g.config.ID)
+	channels := []string{schema.GatewayChannel(g.config.ID), schema.BroadcastChannel}
 	for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
-		err := g.config.Channels.Listen(ctx, []string{channel}, func() {
+		err := g.config.Channels.Listen(ctx, channels, func() {
 			pause = minPause
 			g.metrics.subscribed.Inc()
 			// Those who are welcomed from now on have missed nothing. The others are told when it is known who of them was
@@ -22,7 +22,13 @@ func (g *Gateway) listen(ctx context.Context) error {
 			g.resync.note()
 			g.ready.Store(true)
 			g.renewNow()
-		}, func(_ string, message []byte) { g.hear(message) })
+		}, func(channel string, message []byte) {
+			if channel == schema.BroadcastChannel {
+				g.hearBroadcast(message)
+				return
+			}
+			g.hear(message)
+		})
 		g.ready.Store(false)
 		g.tracker.broken()
 		if err != nil {
@@ -81,6 +87,24 @@ func (g *Gateway) hear(message []byte) {
 		for _, c := range owed {
 			c.do((*Session).Resync)
 		}
+	}
+}
+
+// hearBroadcast takes what is for every connection. It may be lost: a client that wants to know lists the notices.
+func (g *Gateway) hearBroadcast(message []byte) {
+	push, err := schema.DecodePush(message)
+	envelope, ok := push.(*schema.Envelope)
+	if err != nil || !ok {
+		g.logger.Error("broadcast cannot be read", slog.Any("error", err))
+		return
+	}
+	conns := g.hub.all()
+	for _, item := range envelope.Items {
+		frame, class := bytes.Clone(item.Frame), classOf(item.Class)
+		for _, c := range conns {
+			c.push(class, frame)
+		}
+		g.metrics.deliveries.Add(float64(len(conns)))
 	}
 }
 

@@ -56,8 +56,7 @@ func (p *partition) personal(out *outbox, r *schema.Record) {
 	}
 	if err != nil {
 		// Its clients learn of it from the count of such changes.
-		p.owner.metrics.unreadable.Inc()
-		p.logger.Error("event cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
+		p.unreadable(r, err)
 		return
 	}
 	if a := p.gathering.of(slices.Values(domain.Personal(r.Aggregate, r.Actor, fact)), nil); a.connections > 0 {

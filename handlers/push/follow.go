@@ -69,7 +69,7 @@ func (o *Owner) load(ctx context.Context) error {
 	fresh := newRegistry(o.config.Partitions, nil)
 	for partition := range o.config.Partitions {
 		err := o.config.Bus.Connections(ctx, partition, func(id domain.ConnectionID, c schema.Connection) {
-			fresh.add(schema.Connected{Connection: id, User: c.User, Session: c.Session, Gateway: c.Gateway})
+			fresh.add(schema.Connected{Connection: id, User: c.User, Session: c.Session, Gateway: c.Gateway, Client: c.Client})
 		})
 		if err != nil {
 			return fmt.Errorf("connections of partition %d: %w", partition, err)

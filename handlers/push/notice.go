@@ -31,18 +31,28 @@ func (p *partition) notice(ctx context.Context, out *outbox, r *schema.Record) e
 	}
 	if err != nil || !ok {
 		// It is listed all the same.
-		p.owner.metrics.unreadable.Inc()
-		p.logger.Error("notice cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
+		p.unreadable(r, err)
 		return nil
-	}
-	a, err := p.to(ctx, to)
-	if err != nil || a.connections == 0 {
-		return err
 	}
 	text, err := json.Marshal(notice{r.ID, published.Title, published.Text, r.At.UTC().Format(schema.TimeFormat), published.Priority})
 	if err != nil {
 		panic(err) // strings always encode
 	}
-	out.put(schema.ClassNotice, append(append([]byte(noticeOpen), text...), '}'), a)
-	return nil
+	frame := append(append([]byte(noticeOpen), text...), '}')
+	if to.All && to.Gateway == "" && to.Client == "" {
+		// Once for all gateways: each knows its own connections.
+		out.everyone(schema.ClassNotice, frame)
+		return nil
+	}
+	a, err := p.to(ctx, to)
+	if err == nil && a.connections > 0 {
+		out.put(schema.ClassNotice, frame, a)
+	}
+	return err
+}
+
+// unreadable notes an event whose push is left out.
+func (p *partition) unreadable(r *schema.Record, err error) {
+	p.owner.metrics.unreadable.Inc()
+	p.logger.Error("event cannot be pushed", slog.String("event", string(r.ID)), slog.Any("error", err))
 }

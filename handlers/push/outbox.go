@@ -33,6 +33,12 @@ func (o *outbox) put(class schema.Class, frame []byte, a audience) {
 	}
 }
 
+// everyone adds a frame for all connections of all gateways.
+func (o *outbox) everyone(class schema.Class, frame []byte) {
+	o.frames++
+	o.add("", schema.Item{Class: class, Frame: frame})
+}
+
 // end adds an order to close the connections of an audience.
 func (o *outbox) end(code uint16, a audience) {
 	for _, p := range a.parts {

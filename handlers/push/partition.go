@@ -87,9 +87,11 @@ func (p *partition) handle(ctx context.Context, b *schema.Batch) error {
 	}
 	p.place = schema.Checkpoint{Seq: b.To, StreamID: b.StreamID}
 	p.owner.publish(ctx, out.seal(func(gateway string, e *schema.Envelope) {
-		p.numbers[gateway]++
 		p.address(e)
-		e.Number = p.numbers[gateway]
+		if gateway != "" { // what is for all of them is not counted
+			p.numbers[gateway]++
+			e.Number = p.numbers[gateway]
+		}
 	}))
 	p.tell(out.gateways)
 	p.metrics().pushed(len(records), out)

@@ -18,7 +18,7 @@ func (b *Bus) Publish(ctx context.Context, messages []schema.Outgoing) (failed [
 	replies := make([]*redis.IntCmd, len(messages))
 	_, err = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, m := range messages {
-			replies[i] = p.Publish(ctx, schema.GatewayChannel(m.Gateway), m.Payload)
+			replies[i] = p.Publish(ctx, m.Channel(), m.Payload)
 		}
 		return nil
 	})
