@@ -141,17 +141,7 @@ func (c *logTailCommand) Run(i *invocation) error {
 	if !c.Follow {
 		return nil
 	}
-	for record, err := range s.reader().Follow(i.ctx, heads) {
-		if err != nil {
-			return explain("log tail", err)
-		}
-		if wanted.match(record) {
-			if err := printer.print(record); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return s.follow(i, wanted, heads, c.JSON, 0)
 }
 
 // ends returns where each partition ends now.
@@ -185,7 +175,7 @@ func (s *stores) newest(i *invocation, wanted *chosen, ends []schema.Checkpoint,
 			if err != nil {
 				return nil, err
 			}
-			bar.add(1)
+			bar.step()
 			if record.Seq <= ends[record.Partition].Seq && wanted.match(record) {
 				found = append(found, record)
 				// Now and then, so that it costs nothing a record.
@@ -270,7 +260,7 @@ func (s *stores) find(i *invocation, what string) (*schema.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		bar.add(1)
+		bar.step()
 		if string(record.ID) == what {
 			return record, nil
 		}

@@ -26,8 +26,8 @@ func newProgress(i *invocation, what string) *progress {
 	return p
 }
 
-func (p *progress) add(n int64) {
-	p.count += n
+func (p *progress) step() {
+	p.count++
 	if p.w == nil || p.count%1024 != 0 {
 		return
 	}

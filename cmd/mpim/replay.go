@@ -8,7 +8,9 @@ import (
 )
 
 type replayCommand struct {
-	JSON bool `help:"Print JSON Lines."`
+	JSON   bool   `help:"Print JSON Lines; with --as-of, one document."`
+	AsOf   string `help:"Print, instead of events, the conversation as it stood then, or what the user could see." placeholder:"TIME|POSITION"`
+	Follow bool   `short:"f" help:"Go on with each event as it is appended."`
 	filters
 }
 
@@ -23,18 +25,25 @@ func (c *replayCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.redis.Close() }()
+	if c.AsOf != "" {
+		return c.runAsOf(i, s)
+	}
 	if err := wanted.fit(s.identity.Partitions); err != nil {
 		return err
 	}
-	bar := newProgress(i, "replaying")
-	heads, err := s.reader().Heads(i.ctx)
+	bar, err := s.progressOver(i, wanted.partitions(s.identity.Partitions))
+	if err != nil {
+		return err
+	}
+	defer bar.done()
+	// Where to go on from: partitions that are not read have nothing that is wanted.
+	after, err := s.ends(i)
 	if err != nil {
 		return explain("replay", err)
 	}
 	for _, partition := range wanted.partitions(s.identity.Partitions) {
-		bar.total += heads[partition]
+		after[partition] = schema.Checkpoint{Seq: wanted.start(partition)}
 	}
-	defer bar.done()
 	out := bufio.NewWriterSize(i.stdout, 1<<16)
 	printer := eventPrinter{w: out, json: c.JSON}
 	printed := 0
@@ -43,20 +52,48 @@ func (c *replayCommand) Run(i *invocation) error {
 			_ = out.Flush()
 			return explain("replay", err)
 		}
-		bar.add(1)
+		bar.step()
+		after[record.Partition] = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
 		if wanted.match(record) {
 			if err := printer.print(record); err != nil {
 				return err
 			}
 			if printed++; printed == c.Limit {
-				break
+				return out.Flush()
 			}
 		}
 		if wanted.past(record) {
 			break
 		}
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil || !c.Follow {
+		return err
+	}
+	bar.done()
+	return s.follow(i, wanted, after, c.JSON, c.Limit-printed)
+}
+
+// follow prints what is appended from here on: as many as are left, or, where that is no positive number, until the context ends.
+func (s *stores) follow(i *invocation, wanted *chosen, after []schema.Checkpoint, asJSON bool, left int) error {
+	printer := eventPrinter{w: i.stdout, json: asJSON}
+	if left == 0 {
+		left = -1 // for ever
+	}
+	for record, err := range s.reader().Follow(i.ctx, after) {
+		if err != nil {
+			return explain("follow the log", err)
+		}
+		if wanted.match(record) {
+			if err := printer.print(record); err != nil {
+				return err
+			}
+			left--
+		}
+		if left == 0 || wanted.past(record) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // replay yields the partitions that may hold what is wanted.
