@@ -84,14 +84,24 @@ func (r *Runner) Handle(msg *message.Message) error {
 	if batch == nil {
 		return errors.New("the message carries no batch: it was not delivered by the batch subscriber")
 	}
-	if err := r.handle(msg.Context(), batch); err != nil {
+	return r.Apply(msg.Context(), batch)
+}
+
+var _ message.NoPublishHandlerFunc = (*Runner)(nil).Handle
+
+// Apply applies a batch like Handle.
+func (r *Runner) Apply(ctx context.Context, batch *schema.Batch) error {
+	if err := r.handle(ctx, batch); err != nil {
 		return fmt.Errorf("projection %s, partition %d, events %d to %d: %w",
 			r.projection.Name(), batch.Partition, batch.From, batch.To, err)
 	}
 	return nil
 }
 
-var _ message.NoPublishHandlerFunc = (*Runner)(nil).Handle
+// For returns a runner of another build of the same projection. They share metrics.
+func (r *Runner) For(p Projection) *Runner {
+	return &Runner{projection: p, logger: r.logger, metrics: r.metrics, parked: make(map[int]*parkedKeys)}
+}
 
 func (r *Runner) handle(ctx context.Context, batch *schema.Batch) error {
 	if err := check(batch); err != nil {

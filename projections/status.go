@@ -17,6 +17,8 @@ type State string
 
 // The states of a build, in order.
 const (
+	// Absent projections have no build.
+	Absent State = "absent"
 	// Backfilling builds read the past.
 	Backfilling State = "backfilling"
 	// CatchingUp builds read what was appended meanwhile.
@@ -62,6 +64,12 @@ func (s Status) Applied() int64 {
 	for _, p := range s.Partitions {
 		n += p.Checkpoint.Seq
 	}
+	return n
+}
+
+// Remaining returns how many events the build has yet to see until it stands at the heads.
+func (s Status) Remaining(heads []int64) int64 {
+	n, _ := s.Lag(heads)
 	return n
 }
 

@@ -10,7 +10,6 @@ import (
 	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
-	"mpim/schema"
 	"mpim/schema/migrations"
 )
 
@@ -64,20 +63,6 @@ func (s *stores) identical(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// agreed is a projection that writes to no database of another log.
-type agreed struct {
-	projections.Projection
-	stores *stores
-}
-
-// Take implements projections.Checkpoints.
-func (a agreed) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
-	if err := a.stores.agree(ctx); err != nil {
-		return schema.Checkpoint{}, err
-	}
-	return a.Projection.Take(ctx, partition, token)
 }
 
 // agreedQueries are queries that read from no database of another log.

@@ -17,6 +17,7 @@ import (
 	"mpim/handlers/reactor"
 	"mpim/handlers/webhook"
 	"mpim/projections"
+	"mpim/projections/builds"
 	"mpim/projections/presence"
 	"mpim/streams"
 	"mpim/streams/batch"
@@ -31,12 +32,15 @@ const handleTime = 30 * time.Second
 
 // consumers are the consumers of one worker: a router, the leases under which it works, and what stands beside them.
 type consumers struct {
-	stores   *stores
-	log      *streams.Log
-	owner    *push.Owner
-	manager  *lease.Manager
-	router   *message.Router
-	runners  map[string]*projections.Runner
+	stores  *stores
+	log     *streams.Log
+	owner   *push.Owner
+	manager *lease.Manager
+	router  *message.Router
+	runners map[string]*projections.Runner
+	// feeders feed the builds of the projections in SQL, by consumer.
+	feeders  map[string]*builds.Feeder
+	throttle *builds.Throttle
 	sweeper  *streams.Sweeper
 	webhooks *webhook.Worker
 	logger   *slog.Logger
@@ -46,10 +50,7 @@ type consumers struct {
 // consumerNames returns what a worker can run, push first.
 func (s *stores) consumerNames() []string {
 	names := []string{push.Consumer, requestsConsumer, webhook.Consumer, reactor.OfflineName}
-	for _, p := range s.projections() {
-		names = append(names, p.Name())
-	}
-	return names
+	return append(names, s.projectionNames()...)
 }
 
 // chooseConsumers applies --only and --except.
@@ -73,7 +74,10 @@ func chooseConsumers(all, only, except []string) ([]string, error) {
 
 // newConsumers wires the chosen consumers. It starts nothing.
 func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, settings *Settings) (*consumers, error) {
-	c := &consumers{stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner)}
+	c := &consumers{
+		stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner),
+		feeders: make(map[string]*builds.Feeder), throttle: builds.NewThrottle(),
+	}
 	c.sweeper = streams.NewSweeper(streams.SweeperConfig{
 		Client: s.redis, Partitions: s.identity.Partitions, Logger: s.logger, Registerer: s.registry,
 	})
@@ -109,7 +113,7 @@ func (c *consumers) subscribe(id string) error {
 		Logger: c.logger, Registerer: c.stores.registry,
 	}
 	handlers := make(map[string]message.NoPublishHandlerFunc)
-	for _, p := range c.stores.projections() {
+	for _, p := range c.stores.inRedis() {
 		if !slices.Contains(c.names, p.Name()) {
 			continue
 		}
@@ -118,8 +122,15 @@ func (c *consumers) subscribe(id string) error {
 			return err
 		}
 		c.runners[p.Name()] = runner
-		handlers[p.Name()] = runner.Handle
-		config.Consumers = append(config.Consumers, batch.Consumer{Name: p.Name(), Checkpoints: p, Linger: linger(p.Name())})
+		handlers[p.Name()] = c.throttle.Watch(runner.Handle)
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: p.Name(), Checkpoints: p, Linger: redisLinger})
+	}
+	if err := c.newFeeders(); err != nil {
+		return err
+	}
+	for consumer, f := range c.feeders {
+		handlers[consumer] = c.throttle.Watch(f.Handle)
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: consumer, Checkpoints: f, Linger: sqlLinger})
 	}
 	if slices.Contains(c.names, push.Consumer) {
 		handlers[push.Consumer] = c.owner.Handle
@@ -139,9 +150,35 @@ func (c *consumers) subscribe(id string) error {
 		c.router.AddConsumerHandler(name, name, subscriber, handle).AddMiddleware(middleware.Timeout(handleTime))
 	}
 	for _, name := range c.names {
-		if name != reactor.OfflineName { // any worker takes any event
+		if name != reactor.OfflineName && !keptInSQL(name) { // any worker takes any event of a reactor
 			c.manager.Handle(name, c.hold(name, subscriber))
 		}
+	}
+	for consumer, f := range c.feeders {
+		c.manager.Handle(consumer, func(ctx context.Context, l lease.Lease) {
+			f.Hold(ctx, l.Partition, l.Token, func(ctx context.Context) { subscriber.Hold(ctx, l) })
+		})
+	}
+	return nil
+}
+
+// newFeeders makes what feeds the builds of the chosen projections in SQL, by consumer. Metrics are those of the newest version.
+func (c *consumers) newFeeders() error {
+	for _, family := range c.stores.families() {
+		if !slices.Contains(c.names, family.Name()) {
+			continue
+		}
+		config := projections.Config{Logger: c.logger, Head: c.head}
+		if newest, err := c.stores.family(family.Name()); err == nil && newest.Version() == family.Version() {
+			config.Registerer = c.stores.registry
+		}
+		f, err := builds.NewFeeder(builds.FeederConfig{
+			Family: family, Source: c.stores.reader(), Throttle: c.throttle, Runner: config,
+		})
+		if err != nil {
+			return err
+		}
+		c.feeders[family.Consumer()] = f
 	}
 	return nil
 }
@@ -152,15 +189,12 @@ func (c *consumers) head(partition int) (int64, bool) {
 	return head, head > 0
 }
 
-// linger is how long a consumer gathers what comes close behind other events: each delivering read is a write to the
-// append-only file, and each batch a transaction. Push never waits; readers wait for the others, but for what is alone
-// they need not.
-func linger(name string) time.Duration {
-	if keptInSQL(name) {
-		return 50 * time.Millisecond
-	}
-	return 20 * time.Millisecond
-}
+// How long a consumer gathers what comes close behind other events: each delivering read is a write to the append-only
+// file, and each batch a transaction. Push never waits; readers wait for the others, but for what is alone they need not.
+const (
+	redisLinger = 20 * time.Millisecond
+	sqlLinger   = 50 * time.Millisecond
+)
 
 // hold returns what a worker does with a leased partition.
 func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {

@@ -10,6 +10,7 @@ import (
 
 	"mpim/handlers/push"
 	"mpim/projections"
+	"mpim/projections/builds"
 	"mpim/projections/database"
 	"mpim/schema/migrations"
 	"mpim/streams"
@@ -237,26 +238,21 @@ func (d *doctor) examineProjections(s *stores, sqlAnswers, worked bool) {
 		d.add("projections", "", "start Redis again and look at its log", err)
 		return
 	}
-	for _, p := range s.projections() {
-		// That SQL is out of reach was said before.
-		if !sqlAnswers && keptInSQL(p.Name()) {
-			continue
-		}
-		status, err := p.Status(ctx)
+	statuses, err := s.statuses(ctx, false)
+	if err != nil && sqlAnswers { // else it was said before
+		d.add("projections", "", "look at the server that holds them", err)
+	}
+	for _, status := range statuses {
+		events, behind, err := s.lag(ctx, status.Status, heads, time.Now())
 		if err != nil {
-			d.add(p.Name(), "", "look at the server that holds it", err)
+			d.add(status.Name, "", "see the error", err)
 			continue
 		}
-		events, behind, err := s.lag(ctx, status, heads, time.Now())
-		if err != nil {
-			d.add(p.Name(), "", "see the error", err)
-			continue
-		}
-		do, err := examineStatus(status, heads, behind)
+		do, err := examineStatus(status.Status, heads, behind)
 		if err == nil && worked {
-			do, err = "start a worker that runs it", s.held(ctx, status.Name)
+			do, err = "start a worker that runs it", s.held(ctx, builds.Consumer(status.Name, status.Version))
 		}
-		d.add(p.Name(), fmt.Sprintf("version %d, %d events applied, %d behind", status.Version, status.Applied(), events), do, err)
+		d.add(status.Name, fmt.Sprintf("version %d, %d events applied, %d behind", status.Version, status.Applied(), events), do, err)
 	}
 }
 

@@ -191,10 +191,10 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 func (s *stores) newWaiter() *checkpoint.Waiter {
 	sources := make(map[string]checkpoint.Source)
 	inRedis, inTables := checkpoint.NewRedisSource(s.redis), checkpoint.SQLSource{DB: s.db}
-	for _, p := range s.projections() {
-		sources[p.Name()] = inRedis
-		if keptInSQL(p.Name()) {
-			sources[p.Name()] = inTables
+	for _, name := range s.projectionNames() {
+		sources[name] = inRedis
+		if keptInSQL(name) {
+			sources[name] = inTables
 		}
 	}
 	return checkpoint.NewWaiter(checkpoint.WaiterConfig{Sources: sources, Logger: s.logger})
@@ -228,10 +228,7 @@ func (g *gatewayParts) checks() []check {
 		}},
 	}
 	checks = append(checks, check{"worker " + push.Consumer, func(ctx context.Context) error { return g.stores.held(ctx, push.Consumer) }})
-	for _, p := range g.stores.projections() {
-		if keptInSQL(p.Name()) {
-			continue // everything else works without SQL
-		}
+	for _, p := range g.stores.inRedis() { // all but what is in SQL works without it
 		checks = append(checks, check{"worker " + p.Name(), func(ctx context.Context) error {
 			return errors.Join(g.stores.held(ctx, p.Name()), g.stores.moving(ctx, p))
 		}})

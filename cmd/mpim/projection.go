@@ -11,14 +11,22 @@ import (
 	"time"
 
 	"mpim/projections"
+	"mpim/projections/builds"
 	"mpim/streams/lease"
 )
 
 type projectionCommand struct {
-	List projectionListCommand `cmd:"" help:"Name, version, store, state, lag, parked events, partitions and their owners."`
+	List     projectionListCommand     `cmd:"" help:"Name, version, store, state, lag, rate, parked events, partitions and their owners."`
+	Build    projectionBuildCommand    `cmd:"" help:"Start a new build beside the live one."`
+	Promote  projectionPromoteCommand  `cmd:"" help:"Switch to the newest ready build."`
+	Rollback projectionRollbackCommand `cmd:"" help:"Switch back to the build that was live before."`
+	Drop     projectionDropCommand     `cmd:"" help:"Remove a build."`
+	Pause    projectionPauseCommand    `cmd:"" help:"Feed a projection no more until it is resumed."`
+	Resume   projectionResumeCommand   `cmd:"" help:"Feed a projection again."`
 }
 
 type projectionListCommand struct {
+	All  bool `help:"Every build, not only the live ones."`
 	JSON bool `help:"Print one JSON document."`
 }
 
@@ -32,8 +40,12 @@ type projectionLine struct {
 	LagEvents  int64             `json:"lag_events"`
 	LagSeconds float64           `json:"lag_seconds"`
 	Applied    int64             `json:"applied"`
+	Rate       float64           `json:"rate"` // events a second, just now
 	Parked     int64             `json:"parked"`
 	Partitions []partitionLine   `json:"partitions"`
+	// Paused says that it is not fed, PendingViews which views do not show the live build yet.
+	Paused       bool     `json:"paused,omitempty"`
+	PendingViews []string `json:"pending_views,omitempty"`
 }
 
 // partitionLine is how far a projection is in one partition, and the worker that tends to it.
@@ -53,7 +65,7 @@ func (c *projectionListCommand) Run(i *invocation) error {
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
-	lines, missing := s.projectionLines(i.ctx, time.Now())
+	lines, missing := s.projectionLines(i.ctx, c.All)
 	if missing != nil {
 		fmt.Fprintln(i.stderr, "mpim:", missing)
 	}
@@ -68,27 +80,56 @@ func (c *projectionListCommand) Run(i *invocation) error {
 	return err
 }
 
-func (s *stores) projectionLines(ctx context.Context, now time.Time) ([]projectionLine, error) {
+// rateTime is how long the rate is measured.
+const rateTime = 250 * time.Millisecond
+
+func (s *stores) projectionLines(ctx context.Context, all bool) ([]projectionLine, error) {
+	before, _ := s.statuses(ctx, all) // what fails now fails again
+	began := time.Now()
+	if err := wait(ctx, rateTime); err != nil {
+		return nil, err
+	}
 	heads, err := s.reader().Heads(ctx)
 	if err != nil {
 		return nil, err
 	}
-	statuses, missing := s.statuses(ctx)
+	statuses, missing := s.statuses(ctx, all)
+	now := time.Now()
 	lines := make([]projectionLine, 0, len(statuses))
 	for _, status := range statuses {
-		holders, err := lease.Holders(ctx, s.redis, s.identity.Partitions, status.Name)
+		holders, err := lease.Holders(ctx, s.redis, s.identity.Partitions, builds.Consumer(status.Name, status.Version))
 		if err != nil {
 			return nil, err
 		}
-		events, behind, err := s.lag(ctx, status, heads, now)
-		if err != nil {
-			return nil, err
+		line := newProjectionLine(status.Status, holders, len(heads))
+		line.Paused, line.PendingViews = status.paused, status.pending
+		if status.State != projections.Dropped && status.State != projections.Absent {
+			events, behind, err := s.lag(ctx, status.Status, heads, now)
+			if err != nil {
+				return nil, err
+			}
+			line.LagEvents, line.LagSeconds = events, behind.Seconds()
 		}
-		line := newProjectionLine(status, holders, len(heads))
-		line.LagEvents, line.LagSeconds = events, behind.Seconds()
+		for _, b := range before {
+			if b.Name == status.Name && b.Build == status.Build {
+				line.Rate = max(0, float64(status.Applied()-b.Applied())/now.Sub(began).Seconds())
+			}
+		}
 		lines = append(lines, line)
 	}
 	return lines, missing
+}
+
+// wait waits, or returns why the context ended.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // lag returns how many events a projection has yet to see, and since when the oldest of them waits.
@@ -132,7 +173,7 @@ func newProjectionLine(status projections.Status, holders []lease.Holder, partit
 
 func printProjections(w io.Writer, lines []projectionLine) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tVERSION\tBUILD\tSTORE\tSTATE\tLAG\tBEHIND\tAPPLIED\tPARKED\tOWNERS")
+	fmt.Fprintln(table, "NAME\tVERSION\tBUILD\tSTORE\tSTATE\tLAG\tBEHIND\tAPPLIED\tRATE\tPARKED\tOWNERS")
 	for _, line := range lines {
 		owned := make(map[string]int)
 		for _, p := range line.Partitions {
@@ -146,8 +187,20 @@ func printProjections(w io.Writer, lines []projectionLine) error {
 			owners = append(owners, fmt.Sprintf("%s (%d)", owner, n))
 		}
 		slices.Sort(owners)
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%.1fs\t%d\t%d\t%s\n", line.Name, line.Version, line.Build, line.Store, line.State,
-			line.LagEvents, line.LagSeconds, line.Applied, line.Parked, strings.Join(owners, ", "))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%.1fs\t%d\t%.0f/s\t%d\t%s\n", line.Name, line.Version, line.Build, line.Store,
+			line.shownState(), line.LagEvents, line.LagSeconds, line.Applied, line.Rate, line.Parked, strings.Join(owners, ", "))
 	}
 	return table.Flush()
+}
+
+// shownState is the state with what is special about it.
+func (l projectionLine) shownState() string {
+	state := string(l.State)
+	if l.Paused {
+		state += ",paused"
+	}
+	if len(l.PendingViews) > 0 {
+		state += ",views-pending"
+	}
+	return state
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	"mpim/projections"
@@ -19,7 +17,8 @@ import (
 	"mpim/projections/tables"
 )
 
-// inSQL are the projections whose state is tables, in the order in which lists show them.
+// inSQL are the projections whose state is tables, in the order in which lists show them. Of one whose definition changed the
+// version before may stay behind the new one for as long as this binary is to feed its builds too.
 var inSQL = []tables.Definition{
 	history.Definition,
 	contacts.Definition,
@@ -34,31 +33,26 @@ func keptInSQL(name string) bool {
 	return slices.ContainsFunc(inSQL, func(d tables.Definition) bool { return d.Name == name })
 }
 
-// projections returns every projection that this binary has, in the order in which lists show them.
-func (s *stores) projections() []projections.Projection {
-	all := []projections.Projection{
+// inRedis returns the projections whose state is in Redis, in the order in which lists show them.
+func (s *stores) inRedis() []projections.Projection {
+	return []projections.Projection{
 		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Publisher: s.bus, Logger: s.logger}),
 		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions}),
 	}
-	for _, definition := range inSQL {
-		all = append(all, agreed{tables.New(s.db, definition), s})
-	}
-	return all
 }
 
-// statuses returns how far each projection has come. One that cannot be asked is left out, and the error says why.
-func (s *stores) statuses(ctx context.Context) ([]projections.Status, error) {
-	var all []projections.Status
-	var failed error
-	for _, p := range s.projections() {
-		status, err := p.Status(ctx)
-		if err != nil {
-			failed = fmt.Errorf("projection %s: %w", p.Name(), err)
-			continue
-		}
-		all = append(all, status)
+// projectionNames returns the names of all projections, in the order in which lists show them.
+func (s *stores) projectionNames() []string {
+	var names []string
+	for _, p := range s.inRedis() {
+		names = append(names, p.Name())
 	}
-	return all, failed
+	for _, d := range inSQL {
+		if !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
 }

@@ -38,8 +38,8 @@ func (s *stores) historySeen(ctx context.Context, partitions []int) ([]int64, er
 	if err := s.agree(ctx); err != nil {
 		return nil, err
 	}
-	known, err := builds.List(ctx, s.db, history.Name)
-	if err != nil || len(known) == 0 {
+	known, err := builds.SQL{DB: s.db}.Standing(ctx, history.Name)
+	if _, live := known.Live(); err != nil || !live {
 		return nil, err
 	}
 	return checkpoint.SQLSource{DB: s.db}.Positions(ctx, history.Name, partitions)

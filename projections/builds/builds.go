@@ -1,15 +1,8 @@
-// Package builds is the registry of the builds of SQL projections. A build is a set of tables that one version of a
-// projection's code has filled; several can stand beside each other, and readers use the live one.
-//
-// # Design
-//
-// Readers look the live build up in the transaction that reads its rows, so promoting another one is the change of one row and
-// no query ever mixes two. A build's tables are made before its row, by statements that can be run again, so whoever
-// finds the row finds the tables.
 package builds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,22 +11,27 @@ import (
 	"github.com/uptrace/bun"
 
 	"mpim/projections"
-	"mpim/projections/database"
 )
 
 // Build is one build of a projection.
 type Build struct {
 	bun.BaseModel `bun:"table:projection_builds"`
 
-	Name string `bun:"name,pk"`
+	Name string `bun:"name,pk" json:"-"`
 	// Number counts the builds of the projection from 1.
-	Number int `bun:"build,pk"`
+	Number int `bun:"build,pk" json:"-"`
 	// Version is that of the code that fills it.
-	Version   int               `bun:"version"`
-	State     projections.State `bun:"state"`
-	CreatedAt time.Time         `bun:"created_at"`
-	UpdatedAt time.Time         `bun:"updated_at"`
+	Version int               `bun:"version" json:"version"`
+	State   projections.State `bun:"state" json:"state"`
+	// CreatedAt is when it began, UpdatedAt when its state changed last.
+	CreatedAt time.Time `bun:"created_at" json:"created_at"`
+	UpdatedAt time.Time `bun:"updated_at" json:"updated_at"`
+	// Goals are the heads of the log's partitions when it began: its past reaches to there.
+	Goals []int64 `bun:"-" json:"goals,omitempty"`
 }
+
+// String names the build for people.
+func (b Build) String() string { return fmt.Sprintf("build %d of %s", b.Number, b.Name) }
 
 // Table returns the name of a table of the build, such as history_1_messages.
 func (b Build) Table(name string) string { return Table(b.Name, b.Number, name) }
@@ -43,75 +41,69 @@ func Table(projection string, build int, name string) string {
 	return projection + "_" + strconv.Itoa(build) + "_" + name
 }
 
-// Ensure returns the build that a worker with this version of the projection's code feeds: the newest of that version. Where the
-// projection has no build at all, it makes the first and that is live at once. Define makes the tables of a build that are
-// not there.
-//
-// An error is marked by projections.Outside where the database is out of reach, or where all builds are of other versions.
-func Ensure(
-	ctx context.Context, db *database.DB, name string, version int, define func(ctx context.Context, build int) error,
-) (Build, error) {
-	all, err := List(ctx, db, name)
-	if err != nil {
-		return Build{}, err
+// Standing is what the registry says of a projection.
+type Standing struct {
+	// Builds are all of them, by number.
+	Builds []Build
+	// Paused says that none is fed.
+	Paused bool
+}
+
+// Live returns the live build.
+func (s Standing) Live() (Build, bool) {
+	return s.last(func(b Build) bool { return b.State == projections.Live })
+}
+
+// Shown returns the build that stands for the projection: the live one, else the newest; none where there is none.
+func (s Standing) Shown() []Build {
+	b, ok := s.Live()
+	if !ok {
+		b, ok = s.last(func(b Build) bool { return b.State != projections.Dropped })
 	}
-	if len(all) == 0 {
-		if all, err = first(ctx, db, name, version, define); err != nil {
-			return Build{}, err
+	if !ok {
+		return nil
+	}
+	return []Build{b}
+}
+
+// Find returns a build by its number.
+func (s Standing) Find(number int) (Build, bool) {
+	return s.last(func(b Build) bool { return b.Number == number })
+}
+
+// last returns the newest build that is one of those.
+func (s Standing) last(is func(Build) bool) (Build, bool) {
+	for _, b := range slices.Backward(s.Builds) {
+		if is(b) {
+			return b, true
 		}
 	}
-	for _, b := range slices.Backward(all) {
-		if b.Version == version && b.State != projections.Dropped {
-			return b, define(ctx, b.Number)
-		}
-	}
-	return Build{}, projections.Outside(fmt.Errorf("projection %s has no build of version %d, which this mpim knows: "+
-		"run `mpim projection build %s`, or a worker of the mpim that made it", name, version, name))
+	return Build{}, false
 }
 
-// first makes build 1, or finds that another worker has.
-func first(
-	ctx context.Context, db *database.DB, name string, version int, define func(ctx context.Context, build int) error,
-) ([]Build, error) {
-	if err := define(ctx, 1); err != nil {
-		return nil, err
-	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	b := Build{Name: name, Number: 1, Version: version, State: projections.Live, CreatedAt: now, UpdatedAt: now}
-	err := db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&b).Ignore().Exec(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("register the first build of %s: %w", name, err)
-	}
-	return List(ctx, db, name)
+// ErrTaken says that another process has registered a build of this number, or changed this one, at the same moment.
+var ErrTaken = errors.New("another process did the same at this moment: try again")
+
+// Registry keeps which builds there are, in the store of the projection. SQL is the one in SQL, checkpoint.RedisBuilds the
+// one in Redis.
+type Registry interface {
+	// Standing returns what is known of a projection; no builds where it is not known.
+	Standing(ctx context.Context, name string) (Standing, error)
+	// Add registers a build. It fails with ErrTaken where the number is taken.
+	Add(ctx context.Context, b Build) error
+	// Change puts a build from the state that it is known to have into another. It fails with ErrTaken where it has
+	// another by now.
+	Change(ctx context.Context, b Build, to projections.State) error
+	// Switch makes a build live and the live one kept, at one instant and only when it has come as far as the live one in
+	// every partition: so nobody who waited for an event misses it afterwards. It fails with ErrBehind where that does
+	// not happen soon.
+	Switch(ctx context.Context, live, next Build) error
+	// Pause says whether the projection is fed.
+	Pause(ctx context.Context, name string, paused bool) error
 }
 
-// List returns all builds of a projection, by number.
-func List(ctx context.Context, db *database.DB, name string) ([]Build, error) {
-	var all []Build
-	err := db.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
-		all = nil
-		return tx.NewSelect().Model(&all).Where("name = ?", name).Order("build").Scan(ctx)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the builds of %s: %w", name, err)
-	}
-	return all, nil
-}
+// ErrBehind says that a build has not come as far as the live one.
+var ErrBehind = errors.New("it has not come as far as the live build")
 
-// Live returns the number of the live build, as of the moment that the transaction sees. An error marked by
-// projections.Outside says that there is none.
-func Live(ctx context.Context, tx bun.Tx, name string) (int, error) {
-	var live []int
-	err := tx.NewSelect().Model((*Build)(nil)).Column("build").
-		Where("name = ? AND state = ?", name, projections.Live).Scan(ctx, &live)
-	if err != nil {
-		return 0, fmt.Errorf("look up the live build of %s: %w", name, err)
-	}
-	if len(live) != 1 {
-		return 0, projections.Outside(fmt.Errorf("projection %s has %d live builds: has a worker run yet?", name, len(live)))
-	}
-	return live[0], nil
-}
+// now is the time as the registries keep it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

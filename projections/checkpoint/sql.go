@@ -186,6 +186,20 @@ func (c SQL) Status(ctx context.Context) (projections.Status, error) {
 	return s, nil
 }
 
+// Forget deletes the checkpoints of the build and what it parked.
+func (c SQL) Forget(ctx context.Context) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, table := range []string{"parked_events", "parked_retries", "parked_discards", "checkpoints"} {
+			_, err := tx.NewDelete().Table(table).Where("projection = ? AND build = ?", c.Build.Name, c.Build.Number).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		_, err := tx.NewDelete().Table("projection_goals").Where("name = ? AND build = ?", c.Build.Name, c.Build.Number).Exec(ctx)
+		return err
+	})
+}
+
 // SQLSource says how far the live builds of projections in a database have come. It implements Source.
 type SQLSource struct{ DB *database.DB }
 

@@ -1,8 +1,6 @@
 package database
 
 import (
-	"context"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -83,23 +81,10 @@ func (d *DB) onConflict(keys, columns []string, value func(column, given string)
 	return b.String()
 }
 
+// LocksRows says that a transaction can lock rows for itself (SELECT … FOR UPDATE) while others go on writing elsewhere, as
+// in MySQL. In SQLite one transaction writes at a time.
+func (d *DB) LocksRows() bool { return d.mysql() }
+
 // IndexesApart says that indexes are statements of their own (CREATE INDEX IF NOT EXISTS), as in SQLite, and not a part of
 // CREATE TABLE, as in MySQL.
 func (d *DB) IndexesApart() bool { return !d.mysql() }
-
-// Define runs statements that define tables, with the words of DDL. MySQL commits each by itself, so each must be one that
-// can be run again.
-func (d *DB) Define(ctx context.Context, statements ...string) error {
-	define := func(ctx context.Context, db bun.IDB) error {
-		for _, statement := range statements {
-			if _, err := db.ExecContext(ctx, d.DDL(statement)); err != nil {
-				return fmt.Errorf("define a table: %w", err)
-			}
-		}
-		return nil
-	}
-	if d.mysql() {
-		return d.classify(define(ctx, d.write))
-	}
-	return d.Write(ctx, func(ctx context.Context, tx bun.Tx) error { return define(ctx, tx) })
-}

@@ -2,9 +2,7 @@ package tables
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/uptrace/bun"
@@ -17,7 +15,7 @@ import (
 	"mpim/schema"
 )
 
-// Projection feeds one build.
+// Projection feeds one build: that which [Code.Open] was given, else the newest of its version.
 type Projection struct {
 	db         *database.DB
 	definition Definition
@@ -62,7 +60,7 @@ func (p *Projection) checkpoints(ctx context.Context) (checkpoint.SQL, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.build.Number == 0 {
-		build, err := builds.Ensure(ctx, p.db, p.definition.Name, p.definition.Version, p.define)
+		build, err := builds.Ensure(ctx, p.db, p.definition.Name, p.definition.Version, Code{p.db, p.definition}.Define)
 		if err != nil {
 			return checkpoint.SQL{}, err
 		}
@@ -70,36 +68,6 @@ func (p *Projection) checkpoints(ctx context.Context) (checkpoint.SQL, error) {
 	}
 	return checkpoint.SQL{DB: p.db, Build: p.build}, nil
 }
-
-// define makes the tables of a build.
-func (p *Projection) define(ctx context.Context, build int) error {
-	var statements []string
-	for _, t := range p.definition.Tables {
-		name := builds.Table(p.definition.Name, build, t.Name)
-		statements = append(statements, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s\n) {table}", name, t.columns(p.db, name)))
-		if p.db.IndexesApart() {
-			for i, columns := range t.Indexes {
-				statements = append(statements, fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", indexName(name, i), name, columns))
-			}
-		}
-	}
-	return p.db.Define(ctx, statements...)
-}
-
-// columns are those of the table, with its indexes where the dialect defines them there.
-func (t Table) columns(db *database.DB, name string) string {
-	if db.IndexesApart() {
-		return t.Columns
-	}
-	var b strings.Builder
-	b.WriteString(t.Columns)
-	for i, columns := range t.Indexes {
-		fmt.Fprintf(&b, ",\n  INDEX %s (%s)", indexName(name, i), columns)
-	}
-	return b.String()
-}
-
-func indexName(table string, n int) string { return fmt.Sprintf("%s_i%d", table, n+1) }
 
 // Take implements projections.Checkpoints.
 func (p *Projection) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
