@@ -10,6 +10,7 @@ import (
 	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
+	"mpim/projections/receipts"
 	"mpim/schema/migrations"
 )
 
@@ -113,6 +114,22 @@ func (q agreedContacts) Search(ctx context.Context, prefix string, limit int) ([
 		return nil, err
 	}
 	return q.Queries.Search(ctx, prefix, limit)
+}
+
+// agreedReceipts is the same for receipts.
+type agreedReceipts struct {
+	*receipts.Queries
+	stores *stores
+}
+
+// Message returns who got and read a message.
+func (q agreedReceipts) Message(
+	ctx context.Context, id domain.ConversationID, seq domain.Seq, sender domain.UserID,
+) (receipts.Receipts, error) {
+	if err := q.stores.agree(ctx); err != nil {
+		return receipts.Receipts{}, domain.Wrap(domain.Unavailable, err, "receipts cannot be read now: try again")
+	}
+	return q.Queries.Message(ctx, id, seq, sender)
 }
 
 // Page returns messages of a range.

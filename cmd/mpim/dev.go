@@ -79,7 +79,7 @@ func (c *devCommand) Run(i *invocation) error {
 	h := &health{checks: g.checks()}
 	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{log.Run}}}
 	stages = append(stages, worker.stages(drain)...)
-	stages = append(stages, g.stages(drain, serve(listener, g.handler, nil))...)
+	stages = append(stages, g.stages(drain, "http://"+listener.Addr().String(), serve(listener, g.handler, nil))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() {
 		url := "http://" + listener.Addr().String()

@@ -22,8 +22,10 @@ import (
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 	"mpim/projections/presence"
+	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/streams"
+	"mpim/streams/bus"
 	"mpim/streams/lease"
 )
 
@@ -87,7 +89,7 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	}
 	h := &health{checks: g.checks()}
 	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
-	stages = append(stages, g.stages(i.settings.Drain, serve(listener, g.handler, tls))...)
+	stages = append(stages, g.stages(i.settings.Drain, url, serve(listener, g.handler, tls))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })
 }
@@ -182,7 +184,9 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		EpochNumber: func() int64 { return s.identity.Epoch },
 		Tokens:      tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
-		History: agreedQueries{history.NewQueries(s.db), s}, Contacts: agreedContacts{contacts.NewQueries(s.db), s}, Presence: presence.NewQueries(s.redis), Choices: choices,
+		History: agreedQueries{history.NewQueries(s.db), s}, Contacts: agreedContacts{contacts.NewQueries(s.db), s},
+		Receipts: agreedReceipts{receipts.NewQueries(s.db), s}, Gateways: s.bus,
+		Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }
@@ -201,9 +205,12 @@ func (s *stores) newWaiter() *checkpoint.Waiter {
 }
 
 // stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
-func (g *gatewayParts) stages(drain time.Duration, serveClients func(context.Context) error) []stage {
+func (g *gatewayParts) stages(drain time.Duration, url string, serveClients func(context.Context) error) []stage {
 	return []stage{
 		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}, up: g.gateway.Ready},
+		{name: "directory", stopWithin: 3 * time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
+			return g.gateway.Announce(ctx, g.stores.bus, url, bus.AnnounceEvery)
+		}}},
 		{name: "clients", stopWithin: 6 * time.Second, parts: []func(context.Context) error{serveClients}},
 		{name: "sockets", stopWithin: drain + time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
 			<-ctx.Done()

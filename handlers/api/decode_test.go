@@ -261,6 +261,11 @@ var bad = map[string]map[domain.Code][]string{
 		},
 		domain.NotFound: {`{"conversation":"x"}`},
 	},
+	"gateway.list": {domain.InvalidArgument: {`{"after":"x"}`}},
+	"message.receipts": {
+		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","seq":0}`, `{"conversation":"$C","seq":"2"}`, `{"conversation":"$C","seq":2,"after_position":"x"}`},
+		domain.NotFound:        {`{"conversation":"x","seq":2}`, `{"conversation":"$C","seq":1}`, `{"conversation":"$C","seq":9}`},
+	},
 	"receipt.move": {
 		domain.InvalidArgument: {`{}`, `{"conversation":"$C"}`, `{"conversation":"$C","read_seq":3}`, `{"conversation":"$C","read_seq":0}`, `{"conversation":"$C","delivered_seq":"1"}`},
 		domain.NotFound:        {`{"conversation":"x","read_seq":1}`},

@@ -40,4 +40,6 @@ func TestDeliveredReceiptsOfALargeGroup(t *testing.T) {
 	}
 	_, err := b.Call(t, bob, "receipt.delivered", P{"conversation": id, "delivered_seq": 3})
 	wantCode(t, err, domain.InvalidArgument)
+	got := b.Must(t, alice, "message.receipts", P{"conversation": id, "seq": 2})
+	wantMembers(t, got, P{"read_count": 1.0, "delivered_count": 1.0, "unread_count": float64(conversation.LargeGroup)})
 }

@@ -17,6 +17,7 @@ import (
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 	"mpim/projections/presence"
+	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/schema"
 )
@@ -28,6 +29,7 @@ const (
 	recentProjection   = "recent"
 	historyProjection  = "history"
 	presenceProjection = "presence"
+	receiptsProjection = "receipts"
 	contactsProjection = "contacts"
 )
 
@@ -81,6 +83,14 @@ type (
 		Search(ctx context.Context, prefix string, limit int) ([]contacts.User, error)
 		List(ctx context.Context, after domain.UserID, limit int) ([]contacts.User, error)
 	}
+	// Receipts says who got and read a message, and when.
+	Receipts interface {
+		Message(ctx context.Context, id domain.ConversationID, seq domain.Seq, sender domain.UserID) (receipts.Receipts, error)
+	}
+	// Gateways says where clients can connect.
+	Gateways interface {
+		Gateways(ctx context.Context) ([]schema.GatewayLoad, error)
+	}
 	// Presence says who is online.
 	Presence interface {
 		Get(ctx context.Context, users []domain.UserID) ([]presence.Presence, error)
@@ -127,6 +137,8 @@ type Config struct {
 	Recent   Recent
 	History  History
 	Contacts Contacts
+	Receipts Receipts
+	Gateways Gateways
 	Presence Presence
 	Choices  Choices
 	Waiter   Waiter
@@ -195,8 +207,8 @@ func New(config Config) (*Operations, error) {
 		"Epoch": config.Epoch == nil, "Tokens": config.Tokens == nil, "Passwords": config.Passwords == nil,
 		"Attempts": config.Attempts == nil, "Members": config.Members == nil, "Inbox": config.Inbox == nil,
 		"Recent": config.Recent == nil, "History": config.History == nil, "Contacts": config.Contacts == nil,
-		"Presence": config.Presence == nil,
-		"Choices":  config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
+		"Presence": config.Presence == nil, "Receipts": config.Receipts == nil, "Gateways": config.Gateways == nil,
+		"Choices": config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("api: Config.%s is missing", name)

@@ -53,6 +53,9 @@ func (o *Operations) aboutUsers() []*Operation {
 			Summary: "Find users by the beginning of their user name or display name.",
 		}, o.userSearch),
 		define(o, Operation{
+			Method: "gateway.list", Verb: http.MethodGet, Path: "/v1/gateways", Summary: "List where to connect, the least loaded first.",
+		}, o.gatewayList),
+		define(o, Operation{
 			Method: "presence.get", Verb: http.MethodGet, Path: "/v1/presence", Summary: "Ask who is online.",
 		}, o.presenceGet),
 		define(o, Operation{
@@ -185,6 +188,10 @@ func (o *Operations) aboutMessages() []*Operation {
 			Method: "message.history", Verb: http.MethodGet, Path: oneConversation + "/messages",
 			Summary: "Page through messages as they stand, in ascending order.", Large: true,
 		}, o.history),
+		define(o, Operation{
+			Method: "message.receipts", Verb: http.MethodGet, Path: oneConversation + "/messages/{seq}/receipts",
+			Summary: "Say who got and who read a message, and when.",
+		}, o.messageReceipts),
 		define(o, Operation{
 			Method: "receipt.move", Verb: http.MethodPost, Path: oneConversation + "/receipts", Limit: ReceiptLimit,
 			Summary: "Say how far messages were delivered and read.", Changes: true, Cumulative: true,

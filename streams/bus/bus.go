@@ -40,6 +40,8 @@ const (
 var (
 	//go:embed lua/connected.lua
 	connectedLua string
+	//go:embed lua/announce.lua
+	announceLua string
 	//go:embed lua/append.lua
 	appendLua string
 	//go:embed lua/renew.lua
@@ -51,6 +53,7 @@ var (
 	//go:embed lua/save.lua
 	saveLua string
 
+	announceScript  = redis.NewScript(announceLua)
 	connectedScript = redis.NewScript(connectedLua)
 	appendScript    = redis.NewScript(appendLua)
 	renewScript     = redis.NewScript(renewLua)

@@ -24,6 +24,7 @@ import (
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 	"mpim/projections/presence"
+	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/schema"
 	"mpim/schema/migrations"
@@ -74,6 +75,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		presence.New(presence.Config{Client: client, Partitions: Partitions}),
 		history.New(db),
 		contacts.New(db),
+		receipts.New(db),
 	}
 	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(strings.Repeat("k", auth.MinKeyBytes))})
 	if err != nil {
@@ -87,7 +89,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Log: b.Log, Placement: b.Placement, Durability: "appended", Epoch: b.Epoch, EpochNumber: b.epochNumber,
 		Tokens: tokens, Passwords: passwords, Attempts: b.Attempts,
 		Members: members.NewQueries(client), Inbox: inbox.NewQueries(client), Recent: recent.NewQueries(client),
-		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
+		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Receipts: receipts.NewQueries(db), Gateways: b, Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
 		Waiter: waiter{b}, Typing: typing{b}, Limits: conversation.DefaultLimits(), Now: b.Now,
 	}
 	if configure != nil {
@@ -143,6 +145,11 @@ func (b *Bench) epochNumber() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int64(len(b.epoch))
+}
+
+// Gateways returns two, the more loaded one first.
+func (b *Bench) Gateways(context.Context) ([]schema.GatewayLoad, error) {
+	return []schema.GatewayLoad{{ID: "g1", URL: "http://one.test", Load: 0.5}, {ID: "g2", URL: "http://two.test", Load: 0.25}}, nil
 }
 
 // Repair changes the epoch.
