@@ -17,6 +17,7 @@ import (
 	"mpim/handlers/reactor"
 	"mpim/handlers/webhook"
 	"mpim/projections"
+	"mpim/projections/archive"
 	"mpim/projections/builds"
 	"mpim/projections/presence"
 	"mpim/streams"
@@ -43,13 +44,15 @@ type consumers struct {
 	throttle *builds.Throttle
 	sweeper  *streams.Sweeper
 	webhooks *webhook.Worker
+	// archiver is nil where this worker does not archive.
+	archiver *archive.Archiver
 	logger   *slog.Logger
 	names    []string
 }
 
 // consumerNames returns what a worker can run, push first.
 func (s *stores) consumerNames() []string {
-	names := []string{push.Consumer, requestsConsumer, webhook.Consumer, reactor.OfflineName}
+	names := []string{push.Consumer, requestsConsumer, archive.Name, webhook.Consumer, reactor.OfflineName}
 	return append(names, s.projectionNames()...)
 }
 
@@ -95,6 +98,11 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 	}); err != nil {
 		return nil, err
 	}
+	if slices.Contains(chosen, archive.Name) {
+		if c.archiver, err = s.newArchiver(id); err != nil {
+			return nil, err
+		}
+	}
 	if err = c.subscribe(id); err != nil {
 		return nil, err
 	}
@@ -110,7 +118,7 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 func (c *consumers) subscribe(id string) error {
 	config := batch.Config{
 		Client: c.stores.redis, Partitions: c.stores.identity.Partitions, Worker: id,
-		Logger: c.logger, Registerer: c.stores.registry,
+		Segments: c.stores.segments(), Logger: c.logger, Registerer: c.stores.registry,
 	}
 	handlers := make(map[string]message.NoPublishHandlerFunc)
 	for _, p := range c.stores.inRedis() {
@@ -150,7 +158,7 @@ func (c *consumers) subscribe(id string) error {
 		c.router.AddConsumerHandler(name, name, subscriber, handle).AddMiddleware(middleware.Timeout(handleTime))
 	}
 	for _, name := range c.names {
-		if name != reactor.OfflineName && !keptInSQL(name) { // any worker takes any event of a reactor
+		if name != reactor.OfflineName && !keptInSQL(name) && !archives(name) { // any worker takes any event of a reactor
 			c.manager.Handle(name, c.hold(name, subscriber))
 		}
 	}

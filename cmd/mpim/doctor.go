@@ -93,7 +93,7 @@ func (d *doctor) examine() {
 		missing = errors.New("no signing key is set: gateways do not start without one")
 	}
 	d.add("settings", "a signing key is set", "set MPIM_AUTH_KEY, the same for every gateway, to what `openssl rand -hex 32` prints", missing)
-	s := &stores{registry: newRegistry(), logger: d.logger}
+	s := &stores{registry: newRegistry(), keep: d.settings.LogKeep, logger: d.logger}
 	inRedis, sqlAnswers := d.examineRedis(s), d.examineDatabase(s)
 	if s.redis != nil {
 		defer func() { _ = s.redis.Close() }()
@@ -237,6 +237,9 @@ func (d *doctor) examineProjections(s *stores, sqlAnswers, worked bool) {
 	if err != nil {
 		d.add("projections", "", "start Redis again and look at its log", err)
 		return
+	}
+	if sqlAnswers {
+		d.examineArchive(s, heads, worked)
 	}
 	statuses, err := s.statuses(ctx, false)
 	if err != nil && sqlAnswers { // else it was said before

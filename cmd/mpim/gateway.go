@@ -16,6 +16,7 @@ import (
 	"mpim/handlers/push"
 	"mpim/handlers/web"
 	"mpim/projections"
+	"mpim/projections/archive"
 	"mpim/projections/checkpoint"
 	"mpim/projections/contacts"
 	"mpim/projections/history"
@@ -186,7 +187,7 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
 		History: agreedQueries{history.NewQueries(s.db), s}, Contacts: agreedContacts{contacts.NewQueries(s.db), s},
 		Receipts: agreedReceipts{receipts.NewQueries(s.db), s}, Gateways: s.bus,
-		Presence: presence.NewQueries(s.redis), Choices: choices,
+		Archive: agreedArchive{archive.Archive{DB: s.db}, s}, Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }

@@ -14,21 +14,30 @@ import (
 )
 
 type logCommand struct {
-	Stat logStatCommand `cmd:"" help:"Partitions, entries, bytes, first and last event."`
-	Tail logTailCommand `cmd:"" help:"Print the newest events."`
-	Get  logGetCommand  `cmd:"" help:"Print one event in full."`
+	Stat    logStatCommand    `cmd:"" help:"Partitions, entries, bytes, first and last event."`
+	Tail    logTailCommand    `cmd:"" help:"Print the newest events."`
+	Get     logGetCommand     `cmd:"" help:"Print one event in full."`
+	Archive logArchiveCommand `cmd:"" help:"Archive the log up to now."`
+	Trim    logTrimCommand    `cmd:"" help:"Trim from Redis what is archived."`
 }
 
-// openLog reaches Redis alone: looking at the log needs nothing else.
+// openLog reaches Redis. Looking at the log needs nothing else; where a SQL database is set, what was trimmed is read from
+// the archive in it.
 func (i *invocation) openLog() (*stores, error) {
 	client, err := streams.Connect(i.settings.RedisURL, redisPool)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	s := &stores{redis: client, server: streams.RedisServer{Client: client}, logger: i.logger}
+	s := &stores{redis: client, server: streams.RedisServer{Client: client}, keep: i.settings.LogKeep, logger: i.logger}
+	if i.settings.DatabaseURL != "" {
+		if err := s.openDatabase(i.ctx, i.settings); err != nil {
+			_ = client.Close()
+			return nil, err
+		}
+	}
 	s.identity, err = streams.ReadIdentity(i.ctx, client)
 	if err != nil {
-		_ = client.Close()
+		_ = s.Close()
 		if errors.Is(err, streams.ErrNoLog) {
 			return nil, fmt.Errorf("redis at %s holds no log: run `mpim migrate up`, or set MPIM_REDIS_URL", redacted(i.settings.RedisURL))
 		}
@@ -38,7 +47,7 @@ func (i *invocation) openLog() (*stores, error) {
 }
 
 func (s *stores) reader() streams.Reader {
-	return streams.Reader{Client: s.redis, Partitions: s.identity.Partitions}
+	return streams.Reader{Client: s.redis, Partitions: s.identity.Partitions, Segments: s.segments()}
 }
 
 type logStatCommand struct {
@@ -51,7 +60,7 @@ func (c *logStatCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.redis.Close() }()
+	defer func() { _ = s.Close() }()
 	stat, err := s.readStat(i.ctx)
 	if err != nil {
 		return explain("log stat", err)
@@ -116,7 +125,7 @@ func (c *logTailCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.redis.Close() }()
+	defer func() { _ = s.Close() }()
 	if err := wanted.fit(s.identity.Partitions); err != nil {
 		return err
 	}
@@ -227,7 +236,7 @@ func (c *logGetCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.redis.Close() }()
+	defer func() { _ = s.Close() }()
 	record, err := s.find(i, c.What)
 	if err != nil {
 		return explain("log get", err)
@@ -254,16 +263,5 @@ func (s *stores) find(i *invocation, what string) (*schema.Record, error) {
 		}
 		return s.reader().At(i.ctx, position)
 	}
-	bar := newProgress(i, "looking for the event")
-	defer bar.done()
-	for record, err := range s.reader().Merged(i.ctx, nil) {
-		if err != nil {
-			return nil, err
-		}
-		bar.step()
-		if string(record.ID) == what {
-			return record, nil
-		}
-	}
-	return nil, domain.Errorf(domain.NotFound, "the log holds no event %s", what)
+	return s.reader().Event(i.ctx, domain.EventID(what))
 }

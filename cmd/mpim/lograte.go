@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"mpim/projections/archive"
 	"mpim/schema"
 	"mpim/streams"
 )
@@ -24,7 +26,7 @@ type logStat struct {
 	MemoryLeftSeconds *float64 `json:"memory_left_seconds"`
 }
 
-// logPartition is a partition with what of it is no longer in Redis. Nothing is archived yet.
+// logPartition is a partition with what of it is no longer in Redis, and what is in the archive.
 type logPartition struct {
 	streams.PartitionStat
 	ArchivedTo int64 `json:"archived_to"`
@@ -35,8 +37,15 @@ type logPartition struct {
 func (s *stores) readStat(ctx context.Context) (logStat, error) {
 	stat, err := streams.ReadStat(ctx, s.redis, s.server, s.identity)
 	described := logStat{Stat: stat}
+	var archived map[int]archive.PartitionState
+	if err == nil && s.db != nil {
+		var missing error
+		if archived, missing = s.archivedTo(ctx); missing != nil {
+			s.logger.Warn("how far the archive is cannot be told", slog.Any("error", missing))
+		}
+	}
 	for _, p := range stat.Partitions {
-		one := logPartition{PartitionStat: p, TrimmedTo: p.Head}
+		one := logPartition{PartitionStat: p, TrimmedTo: p.Head, ArchivedTo: archived[p.Partition].VerifiedTo}
 		if p.Entries > 0 {
 			one.TrimmedTo = p.First - 1
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"mpim/projections"
+	"mpim/projections/archive"
 	"mpim/projections/builds"
 	"mpim/streams/lease"
 )
@@ -117,7 +119,11 @@ func (s *stores) projectionLines(ctx context.Context, all bool) ([]projectionLin
 		}
 		lines = append(lines, line)
 	}
-	return lines, missing
+	archived, err := s.archiveLine(ctx, heads, now)
+	if err != nil {
+		return lines, errors.Join(missing, fmt.Errorf("%s: %w", archive.Name, err))
+	}
+	return append(lines, archived), missing
 }
 
 // wait waits, or returns why the context ended.

@@ -24,7 +24,7 @@ func (c *replayCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.redis.Close() }()
+	defer func() { _ = s.Close() }()
 	if c.AsOf != "" {
 		return c.runAsOf(i, s)
 	}
@@ -100,7 +100,24 @@ func (s *stores) follow(i *invocation, wanted *chosen, after []schema.Checkpoint
 func (s *stores) replay(i *invocation, wanted *chosen) iter.Seq2[*schema.Record, error] {
 	partitions := wanted.partitions(s.identity.Partitions)
 	if len(partitions) == 1 {
-		return s.reader().Partition(i.ctx, partitions[0], schema.Checkpoint{Seq: wanted.start(partitions[0])})
+		return s.replayOne(i, wanted, partitions[0])
 	}
-	return s.reader().Merged(i.ctx, nil)
+	after, err := s.reader().Since(i.ctx, wanted.fromTime)
+	if err != nil {
+		return func(yield func(*schema.Record, error) bool) { yield(nil, err) }
+	}
+	return s.reader().Merged(i.ctx, after)
+}
+
+// replayOne yields one partition, from where what is wanted may begin.
+func (s *stores) replayOne(i *invocation, wanted *chosen, partition int) iter.Seq2[*schema.Record, error] {
+	start := wanted.start(partition)
+	if segments := s.segments(); segments != nil && !wanted.fromTime.IsZero() {
+		before, err := segments.Before(i.ctx, partition, wanted.fromTime)
+		if err != nil {
+			return func(yield func(*schema.Record, error) bool) { yield(nil, err) }
+		}
+		start = max(start, before)
+	}
+	return s.reader().Partition(i.ctx, partition, schema.Checkpoint{Seq: start})
 }

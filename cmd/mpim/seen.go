@@ -14,7 +14,7 @@ import (
 // seenTimeout bounds how long a start waits for SQL to say how far history is.
 const seenTimeout = 2 * time.Second
 
-// sawHistory tells the log how far history has seen it, so that a Redis that came back with less is not appended to. A
+// sawHistory tells the log how far history and the archive have seen it, so that a Redis that came back with less is not appended to. A
 // process that cannot reach SQL starts without.
 func (s *stores) sawHistory(ctx context.Context, log *streams.Log) {
 	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
@@ -22,6 +22,14 @@ func (s *stores) sawHistory(ctx context.Context, log *streams.Log) {
 	partitions := make([]int, s.identity.Partitions)
 	for p := range partitions {
 		partitions[p] = p
+	}
+	archived, err := s.archivedTo(ctx)
+	for p, state := range archived {
+		log.Saw(p, state.ArchivedTo)
+	}
+	if err != nil {
+		s.logger.Warn("how far the archive is is not known", slog.Any("error", err))
+		return
 	}
 	seen, err := s.historySeen(ctx, partitions)
 	if err != nil {

@@ -15,12 +15,13 @@ import (
 type Settings struct {
 	RedisURL      string             `help:"Redis that holds the log, by default redis://127.0.0.1:6379/0; rediss:// with TLS." env:"MPIM_REDIS_URL" default:"redis://127.0.0.1:6379/0" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
 	RedisCacheURL string             `help:"Redis for caches; nothing is cached yet." env:"MPIM_REDIS_CACHE_URL" placeholder:"URL" secret:"" group:"Connections" for:"gateway worker config"`
-	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate projection user session notice import doctor config"`
+	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
 	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway doctor config"`
 	Durability    streams.Durability `help:"What an acknowledgement proves: appended or fsynced." env:"MPIM_DURABILITY" default:"appended" group:"Connections" for:"dev gateway worker migrate user session notice import doctor config"`
 	Partitions    int                `help:"Partitions of a log that is created now; they are fixed for ever." env:"MPIM_PARTITIONS" default:"16" min:"1" max:"256" group:"Connections" for:"dev migrate config"`
 
 	LogLevel slog.Level    `help:"debug, info, warn or error; dev begins at warn." env:"MPIM_LOG_LEVEL" default:"info" live:"" group:"Running" for:"dev gateway worker config"`
+	LogKeep  time.Duration `help:"How long an event stays in Redis at least, once it is archived." env:"MPIM_LOG_KEEP" default:"24h" group:"Running" for:"dev worker log doctor config"`
 	Drain    time.Duration `help:"How long a stopping process may take." env:"MPIM_DRAIN" default:"20s" group:"Running" for:"dev gateway worker config"`
 
 	LimitsRegisterPerHour int `help:"Registrations an hour per address; 0 for no limit." env:"MPIM_LIMITS_REGISTER_PER_HOUR" default:"10" live:"" group:"Limits" for:"dev gateway config"`

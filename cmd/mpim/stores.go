@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,7 +28,9 @@ type stores struct {
 	// agreement says whether SQL belongs to it.
 	agreement agreement
 	registry  *prometheus.Registry
-	logger    *slog.Logger
+	// keep is how long an event stays in Redis at least.
+	keep   time.Duration
+	logger *slog.Logger
 }
 
 // redisPool is how many connections a process opens to Redis, beside those that wait for events.
@@ -43,7 +46,7 @@ func openStores(ctx context.Context, s *Settings, logger *slog.Logger) (*stores,
 		_ = client.Close()
 		return nil, fmt.Errorf("redis at %s does not answer (%w): start it, or set MPIM_REDIS_URL", redacted(s.RedisURL), err)
 	}
-	stores := &stores{redis: client, server: streams.RedisServer{Client: client}, registry: newRegistry(), logger: logger}
+	stores := &stores{redis: client, server: streams.RedisServer{Client: client}, registry: newRegistry(), keep: s.LogKeep, logger: logger}
 	if err := stores.openDatabase(ctx, s); err != nil {
 		_ = client.Close()
 		return nil, err
@@ -70,7 +73,13 @@ func newRegistry() *prometheus.Registry {
 }
 
 // Close closes all connections.
-func (s *stores) Close() error { return errors.Join(s.db.Close(), s.redis.Close()) }
+func (s *stores) Close() error {
+	err := s.redis.Close()
+	if s.db != nil {
+		err = errors.Join(s.db.Close(), err)
+	}
+	return err
+}
 
 // checkSafety refuses a Redis that cannot keep what the durability promises, and a clock too far from that of Redis.
 func (s *stores) checkSafety(ctx context.Context, d streams.Durability, allowUnsafe bool) error {

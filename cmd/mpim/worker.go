@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mpim/projections/archive"
 	"mpim/streams"
 )
 
@@ -66,11 +67,15 @@ func (c *workerCommand) Run(i *invocation) error {
 
 // stages are what a worker runs, in the order of starting: leases are given back first of all.
 func (c *consumers) stages(drain time.Duration) []stage {
-	return []stage{
+	stages := []stage{
 		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run, c.webhooks.Run}},
 		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
 	}
+	if c.archiver != nil {
+		stages = append(stages, stage{name: archive.Name, stopWithin: drain, parts: []func(context.Context) error{c.archiver.Run}})
+	}
+	return stages
 }
 
 // checks are what a worker needs.

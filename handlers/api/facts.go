@@ -32,7 +32,7 @@ func (o *Operations) facts(ctx context.Context, v view, seq domain.Seq) (convers
 		return conversation.Facts{Sender: event.Sender, At: event.At, ExpiresAt: event.ExpiresAt, Recalled: event.Gone}, nil
 	}
 	if err := o.reached(ctx, v.id, historyProjection); err != nil {
-		return conversation.Facts{}, err
+		return o.archived(ctx, v.id, seq, err)
 	}
 	switch old, err := o.History.Facts(ctx, v.id, seq); {
 	case err == nil:
@@ -44,6 +44,19 @@ func (o *Operations) facts(ctx context.Context, v view, seq domain.Seq) (convers
 	default:
 		return conversation.Facts{}, err
 	}
+}
+
+// archived returns the facts of a message from the archive, which has them where history is behind, or in the midst of being
+// built. Where it has not, the error is why history could not be asked.
+func (o *Operations) archived(ctx context.Context, id domain.ConversationID, seq domain.Seq, missing error) (conversation.Facts, error) {
+	if o.Archive == nil {
+		return conversation.Facts{}, missing
+	}
+	old, err := o.Archive.Facts(ctx, id, seq)
+	if err != nil {
+		return conversation.Facts{}, missing
+	}
+	return conversation.Facts{Sender: old.Sender, At: old.At, ExpiresAt: old.ExpiresAt}, nil
 }
 
 // freshen gives recent a moment to come to where the log stands now.

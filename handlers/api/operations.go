@@ -12,6 +12,7 @@ import (
 	"mpim/domain/conversation"
 	"mpim/handlers/auth"
 	"mpim/handlers/command"
+	"mpim/projections/archive"
 	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -76,6 +77,10 @@ type (
 		// Ordinal returns how many messages the conversation has up to seq.
 		Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error)
 	}
+	// Archive has every event. It says of a message what never changes, where History cannot.
+	Archive interface {
+		Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (archive.Facts, error)
+	}
 	// Contacts says what users are to each other, and finds them by their names.
 	Contacts interface {
 		Book(ctx context.Context, user domain.UserID) (contacts.Book, error)
@@ -132,10 +137,12 @@ type Config struct {
 	Passwords *auth.Passwords
 	Attempts  Attempts
 
-	Members  Members
-	Inbox    Inbox
-	Recent   Recent
-	History  History
+	Members Members
+	Inbox   Inbox
+	Recent  Recent
+	History History
+	// Archive may be nil: then what History cannot say is not known.
+	Archive  Archive
 	Contacts Contacts
 	Receipts Receipts
 	Gateways Gateways

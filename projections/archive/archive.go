@@ -220,3 +220,33 @@ func (a Archive) heads(ctx context.Context, partition int) (heads []head, err er
 	}
 	return heads, nil
 }
+
+// Facts are what does not change of a message.
+type Facts struct {
+	Sender domain.UserID
+	At     time.Time
+	// ExpiresAt is zero for a message that stays.
+	ExpiresAt time.Time
+}
+
+// Facts returns those of a message. The error is of kind NotFound where the archive holds no such message. What became of it
+// since it does not say: a change that crosses a recall is settled when it is applied.
+func (a Archive) Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (Facts, error) {
+	record, err := a.Message(ctx, id, seq)
+	if err != nil {
+		return Facts{}, err
+	}
+	fact, err := record.Fact()
+	if err != nil {
+		return Facts{}, err
+	}
+	sent, ok := fact.(*domain.MessageSent)
+	if !ok {
+		return Facts{}, domain.Errorf(domain.NotFound, "event %d of %s is no message", seq, id)
+	}
+	facts := Facts{Sender: record.Actor, At: record.At}
+	if sent.ExpiresAt != nil {
+		facts.ExpiresAt = sent.ExpiresAt.Time
+	}
+	return facts, nil
+}
