@@ -2,8 +2,8 @@ package archive_test
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -64,7 +64,7 @@ func newSeam(t *testing.T, keep time.Duration) *seam {
 	}
 	t.Cleanup(func() { cancel(); running.Wait() })
 	for i, found := 0, 0; found < seamPartitions; i++ {
-		a := identity.Placement().Group("u", fmt.Sprint(i)).Aggregate()
+		a := identity.Placement().Group("u", strconv.Itoa(i)).Aggregate()
 		if p, _ := a.Partition(); s.groups[p] == (domain.Aggregate{}) {
 			s.groups[p] = a
 			found++
@@ -81,8 +81,8 @@ func (s *seam) append(partition, n int) {
 		running.Go(func() {
 			_, err := s.log.Append(s.Context(), domain.Commit{
 				Aggregate: s.groups[partition], Guards: []domain.Guard{{Field: domain.VersionField}},
-				Request: &domain.Request{Key: [12]byte{byte(partition), byte(s.sent[partition] >> 8), byte(s.sent[partition]), byte(i >> 8), byte(i)}}, //nolint:gosec // the low bits are meant
-				At:      time.Now(), Actor: "u", Events: []domain.Fact{&domain.MessageSent{ClientID: fmt.Sprint(i), Body: domain.Body{Type: "text", Text: "text"}}},
+				Request: &domain.Request{Key: [12]byte{byte(partition), byte(s.sent[partition] >> 8), byte(s.sent[partition]), byte(i >> 8), byte(i)}},
+				At:      time.Now(), Actor: "u", Events: []domain.Fact{&domain.MessageSent{ClientID: strconv.Itoa(i), Body: domain.Body{Type: "text", Text: "text"}}},
 			})
 			if err != nil {
 				s.Error(err)
