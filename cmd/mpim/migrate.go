@@ -13,9 +13,10 @@ import (
 )
 
 type migrateCommand struct {
-	Up     migrateUpCommand     `cmd:"" help:"Bring the schema up to this binary, and create the log where there is none."`
-	Down   migrateDownCommand   `cmd:"" help:"Take the newest migration back, with all data in what it added."`
-	Status migrateStatusCommand `cmd:"" help:"List the migrations."`
+	Up      migrateUpCommand      `cmd:"" help:"Bring the schema up to this binary, and create the log where there is none."`
+	Down    migrateDownCommand    `cmd:"" help:"Take the newest migration back, with all data in what it added."`
+	Status  migrateStatusCommand  `cmd:"" help:"List the migrations."`
+	Analyst migrateAnalystCommand `cmd:"" help:"Print, or with --yes execute, the grants of a read-only account."`
 }
 
 type migrateUpCommand struct {

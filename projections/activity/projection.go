@@ -54,6 +54,7 @@ var Definition = tables.Definition{
   responses BIGINT NOT NULL,
   PRIMARY KEY (day, kind, within_s)`},
 	},
+	Views:  views,
 	Decode: decode,
 }
 

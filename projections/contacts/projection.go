@@ -23,6 +23,7 @@ var Definition = tables.Definition{
 		domain.TypeContactRemarked, domain.TypeUserBlocked, domain.TypeUserUnblocked,
 	},
 	Tables: columns,
+	Views:  views,
 	Decode: decode,
 }
 

@@ -18,6 +18,9 @@ var words = map[string][2]string{
 	"time":  {"DATETIME(6)", "TIMESTAMP"},
 	"flag":  {"TINYINT", "INTEGER"},
 	"table": {"ENGINE=InnoDB", "WITHOUT ROWID"},
+	// These two stand around a time.
+	"since":  {"TIMESTAMPDIFF(MICROSECOND, ", "(julianday('now') - julianday("},
+	"to_now": {", UTC_TIMESTAMP(6)) / 1000000", ")) * 86400"},
 }
 
 var word = regexp.MustCompile(`\{(\w+)\}`)
@@ -29,6 +32,7 @@ var word = regexp.MustCompile(`\{(\w+)\}`)
 //	{short}  text of people, at most 255 characters         {bytes}  exact bytes, up to 16 MiB
 //	{text}   text of people, up to 16 MiB                   {key}    exact bytes that are part of a key, at most 255
 //	{table}  stands after the closing parenthesis
+//	{since}…{to_now}, in a view: the seconds that passed since a time
 //
 // Each table has a primary key, and its rows lie in the order of it.
 func (d *DB) DDL(statement string) string {

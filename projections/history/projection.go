@@ -27,6 +27,7 @@ var Definition = tables.Definition{
 		domain.TypeMessageExpired,
 	},
 	Tables: columns,
+	Views:  views,
 	Decode: decoded,
 }
 

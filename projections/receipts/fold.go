@@ -30,6 +30,7 @@ var Definition = tables.Definition{
 		domain.TypeMemberRemoved, domain.TypeMessageSent, domain.TypeReceiptMoved,
 	},
 	Tables: columns,
+	Views:  views,
 	Decode: decode,
 }
 

@@ -43,7 +43,7 @@ func (c Code) Define(ctx context.Context, build int) error {
 	var statements []string
 	for _, t := range c.Definition.Tables {
 		name := builds.Table(c.Definition.Name, build, t.Name)
-		statements = append(statements, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s\n) {table}", name, t.columns(c.DB, name)))
+		statements = append(statements, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s\n) {table}", name, t.columns(c.DB, name, c.Definition.comments(t.Name))))
 		if c.DB.IndexesApart() {
 			for i, columns := range t.Indexes {
 				statements = append(statements, fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", indexName(name, i), name, columns))
@@ -53,13 +53,13 @@ func (c Code) Define(ctx context.Context, build int) error {
 	return c.DB.Define(ctx, statements...)
 }
 
-// columns are those of the table, with its indexes where the dialect defines them there.
-func (t Table) columns(db *database.DB, name string) string {
+// columns are those of the table, with its indexes and comments where the dialect defines them there.
+func (t Table) columns(db *database.DB, name string, comments map[string]string) string {
 	if db.IndexesApart() {
 		return t.Columns
 	}
 	var b strings.Builder
-	b.WriteString(t.Columns)
+	b.WriteString(commented(t.Columns, comments))
 	for i, columns := range t.Indexes {
 		fmt.Fprintf(&b, ",\n  INDEX %s (%s)", indexName(name, i), columns)
 	}

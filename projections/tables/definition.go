@@ -46,7 +46,9 @@ type Table struct {
 type View struct {
 	// Name is the view's name in the database.
 	Name string
-	// Select is the query behind it. A table of the build is written {table}.
+	// Select is the query behind it. A table of the build is written {table}. Each column stands on a line of its own, ends
+	// with its name and says in a comment what it means: "r.at AS sent_at, -- when it was sent"; the dictionary is
+	// made of these, and where r is a table, and the database keeps comments, so are those of its columns.
 	Select string
 }
 
