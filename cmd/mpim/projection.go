@@ -23,6 +23,7 @@ type projectionCommand struct {
 	Promote  projectionPromoteCommand  `cmd:"" help:"Switch to the newest ready build."`
 	Rollback projectionRollbackCommand `cmd:"" help:"Switch back to the build that was live before."`
 	Drop     projectionDropCommand     `cmd:"" help:"Remove a build."`
+	Verify   projectionVerifyCommand   `cmd:"" help:"Compare live state with a fresh fold of the log."`
 	Pause    projectionPauseCommand    `cmd:"" help:"Feed a projection no more until it is resumed."`
 	Resume   projectionResumeCommand   `cmd:"" help:"Feed a projection again."`
 }

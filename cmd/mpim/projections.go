@@ -43,6 +43,16 @@ func (s *stores) inRedis() []projections.Projection {
 	}
 }
 
+// aside returns the same with their keys in another space, for a fold beside the live ones that nobody hears of.
+func (s *stores) aside(space string) []dumper {
+	return []dumper{
+		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
+		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
+		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
+		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
+	}
+}
+
 // projectionNames returns the names of all projections, in the order in which lists show them.
 func (s *stores) projectionNames() []string {
 	var names []string

@@ -3,6 +3,7 @@ package builds_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,62 @@ func TestAPausedProjectionStandsStill(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.await("it goes on", func() bool { n, _, _, _ := w.rows(t.Context()); return n == w.total() && n > still })
+	})
+}
+
+// A verification finds nothing while messages come, and each row that was changed, added or taken away by hand.
+func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		w := newWorld(t, db)
+		w.append(700)
+		w.work(1)
+		w.await("it is fed", func() bool { n, _, _, _ := w.rows(t.Context()); return n == w.total() })
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { w.trickle(ctx) })
+		verify := func() (found []string) {
+			err := w.family(1).Verify(t.Context(), w, func(int64) {}, func(d builds.Difference) error {
+				found = append(found, d.Where+" | "+d.Live+" | "+d.Fresh)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		if found := verify(); len(found) != 0 {
+			t.Errorf("found %q", found)
+		}
+		cancel()
+		group.Wait()
+		err := db.Write(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+			for _, statement := range []string{
+				"UPDATE sent_1_messages SET version = 7 WHERE place = '0:10'",
+				"DELETE FROM sent_1_messages WHERE place = '1:9'",
+				"INSERT INTO sent_1_messages (place, version) VALUES ('zz', 1)",
+			} {
+				if _, err := tx.ExecContext(ctx, statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			`messages place="0:10" | version=7 | version=1`,
+			`messages place="1:9" |  | place="1:9" version=1`,
+			`messages place="zz" | place="zz" version=1 | `,
+		}
+		if found := verify(); !slices.Equal(found, want) {
+			t.Errorf("found %q", found)
+		}
+		if left, err := db.Tables(t.Context(), "sent_999999_"); err != nil || len(left) != 0 {
+			t.Errorf("left are %v, %v", left, err)
+		}
 	})
 }
 

@@ -52,7 +52,7 @@ const (
 )
 
 // DefaultKeep is the default of Family.Keep: longer than a reader may take between looking up the live build and reading it.
-const DefaultKeep = 10 * time.Second
+const DefaultKeep = 5 * time.Second
 
 // Standing returns what the registry says.
 func (f *Family) Standing(ctx context.Context) (Standing, error) {
