@@ -76,6 +76,9 @@ type Body struct {
 // MentionAll in a message's mentions means every member.
 const MentionAll = "all"
 
+// What a member's tag mpim says of it: "secret", that it never leaves the log; "sealed", that it is personal, and stored so that
+// it becomes unreadable with the key of whom it belongs to.
+
 // Facts of conversations.
 type (
 	// ConversationCreated starts a group or a pair with its first members, each seeing everything from here on.
@@ -135,7 +138,7 @@ type (
 	MessageSent struct {
 		sequenced
 		ClientID string   `json:"client_id"`
-		Body     Body     `json:"body"`
+		Body     Body     `json:"body" mpim:"sealed"`
 		ReplyTo  Seq      `json:"reply_to,omitempty"`
 		Mentions []string `json:"mentions,omitempty"`
 		// ExpiresAt is when the message goes by itself; nil for never.
@@ -145,7 +148,7 @@ type (
 	MessageEdited struct {
 		sequenced
 		Message Seq  `json:"message"`
-		Body    Body `json:"body"`
+		Body    Body `json:"body" mpim:"sealed"`
 	}
 	// MessageRecalled takes a message back for ever.
 	MessageRecalled struct {
@@ -183,16 +186,16 @@ type (
 	// AccountRegistered creates the account and takes its name.
 	AccountRegistered struct {
 		unsequenced
-		Username    string `json:"username"`
-		DisplayName string `json:"display_name"`
+		Username    string `json:"username" mpim:"sealed"`
+		DisplayName string `json:"display_name" mpim:"sealed"`
 		// PasswordHash is in the PHC string format of argon2id. It never leaves the log but to check a password.
-		PasswordHash string `json:"password_hash" mpim:"secret"`
+		PasswordHash string `json:"password_hash" mpim:"secret,sealed"`
 	}
 	// AccountUpdated changes the members that stand.
 	AccountUpdated struct {
 		unsequenced
-		DisplayName *string `json:"display_name,omitempty"`
-		AvatarURL   *string `json:"avatar_url,omitempty"`
+		DisplayName *string `json:"display_name,omitempty" mpim:"sealed"`
+		AvatarURL   *string `json:"avatar_url,omitempty" mpim:"sealed"`
 		// Strangers is from whom the user takes direct messages: "anyone" or "contacts".
 		Strangers *string `json:"strangers,omitempty"`
 		// Administrator says whether the user may do what administrators do.
@@ -201,12 +204,12 @@ type (
 	// AccountPasswordChanged replaces the password.
 	AccountPasswordChanged struct {
 		unsequenced
-		PasswordHash string `json:"password_hash" mpim:"secret"`
+		PasswordHash string `json:"password_hash" mpim:"secret,sealed"`
 	}
 	// AccountSuspended keeps the user out.
 	AccountSuspended struct {
 		unsequenced
-		Reason string `json:"reason,omitempty"`
+		Reason string `json:"reason,omitempty" mpim:"sealed"`
 	}
 	// AccountRestored lets a suspended user in again.
 	AccountRestored struct{ unsequenced }
@@ -217,7 +220,7 @@ type (
 		unsequenced
 		Session    SessionID `json:"session"`
 		DeviceID   string    `json:"device_id,omitempty"`
-		DeviceName string    `json:"device_name,omitempty"`
+		DeviceName string    `json:"device_name,omitempty" mpim:"sealed"`
 		// RefreshHash is SHA-256 of the refresh token's secret, in hexadecimal.
 		RefreshHash string `json:"refresh_hash" mpim:"secret"`
 	}
@@ -266,7 +269,7 @@ type (
 	ContactRequested struct {
 		unsequenced
 		User    UserID `json:"user"`
-		Message string `json:"message,omitempty"`
+		Message string `json:"message,omitempty" mpim:"sealed"`
 	}
 	// ContactAccepted accepts what User asked.
 	ContactAccepted struct {
@@ -287,7 +290,7 @@ type (
 	ContactRemarked struct {
 		unsequenced
 		User   UserID `json:"user"`
-		Remark string `json:"remark"`
+		Remark string `json:"remark" mpim:"sealed"`
 	}
 	// UserBlocked keeps User from writing to the actor.
 	UserBlocked struct {
@@ -308,7 +311,7 @@ type (
 		unsequenced
 		Scheduled string  `json:"scheduled"`
 		ClientID  string  `json:"client_id"`
-		Body      Body    `json:"body"`
+		Body      Body    `json:"body" mpim:"sealed"`
 		DeliverAt Instant `json:"deliver_at"`
 	}
 	// ScheduleCancelled takes a scheduled message back.

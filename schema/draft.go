@@ -21,8 +21,9 @@ type Draft struct {
 	Message bool
 }
 
-// Drafts encodes the events of a commit. The ids follow from its request or its entropy.
-func Drafts(c domain.Commit) ([]Draft, error) {
+// Drafts encodes the events of a commit. The ids follow from its request or its entropy. Personal members are sealed where seal
+// is not nil.
+func Drafts(c domain.Commit, seal Seal) ([]Draft, error) {
 	drafts := make([]Draft, len(c.Events))
 	aggregate := c.Aggregate.String()
 	for i, fact := range c.Events {
@@ -30,13 +31,17 @@ func Drafts(c domain.Commit) ([]Draft, error) {
 		if err != nil {
 			return nil, err
 		}
+		id := domain.NewEventID(c.At, entropyOf(c, i))
+		if seal != nil {
+			data = sealData(seal, id, fact.EventType(), data)
+		}
 		// One buffer for both; what is appended to the metadata later must not run into the payload.
 		b := make([]byte, 0, 192+len(c.Trace)+len(c.Actor)+len(data))
 		b = appendMetadata(b, fact, aggregate, c.Trace)
 		end := len(b)
 		b = appendPayload(b, c.At, c.Actor, data)
 		drafts[i] = Draft{
-			ID:        domain.NewEventID(c.At, entropyOf(c, i)),
+			ID:        id,
 			Metadata:  b[:end:end],
 			Payload:   b[end:],
 			Sequenced: fact.Sequenced(),

@@ -91,7 +91,7 @@ func schemaOf(t *testing.T, fact domain.Fact, comments map[string]string) *jsons
 	s.Version = ""
 	for field := range reflect.TypeOf(fact).Elem().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Tag.Get("mpim") == "secret" {
+		if slices.Contains(strings.Split(field.Tag.Get("mpim"), ","), "secret") {
 			s.Properties.Delete(name)
 			s.Required = slices.DeleteFunc(s.Required, func(r string) bool { return r == name })
 		}
@@ -150,7 +150,8 @@ in [the log](log.md).
 
 A version once released means the same for ever: what it stored is read by every later mpim, which raises it to the newest version step by
 step. Newer versions may add members, so ignore what you do not know. What is secret (hashes of passwords and of refresh tokens) is in the log and
-is shown to nobody, so it does not stand here.
+is shown to nobody, so it does not stand here. What a person wrote is stored [sealed](log.md#sealed-texts), and stands here as it is when
+it is opened; once its writer was erased it is null.
 `
 
 // eventsPage writes docs/events.md.

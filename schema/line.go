@@ -30,12 +30,22 @@ func NewLine(r *Record) (Line, error) {
 		return Line{}, r.Broken
 	}
 	data, err := r.Public()
-	if err != nil {
-		return Line{}, err
+	return newLine(r, data), err
+}
+
+// NewShownLine is NewLine for people: what is sealed, and could not be opened, is shown sealed.
+func NewShownLine(r *Record) (Line, error) {
+	if _, sealed := r.Sealed(); sealed {
+		data, err := withoutSecrets(r.Type, r.Data)
+		return newLine(r, data), err
 	}
+	return NewLine(r)
+}
+
+func newLine(r *Record, data json.RawMessage) Line {
 	return Line{
 		Position: r.String(), Partition: r.Partition, PartitionSeq: r.Seq,
 		Event: r.ID, Type: r.Type, Version: r.Version, At: r.At.Format(TimeFormat), Actor: r.Actor,
 		Aggregate: r.Aggregate.String(), Conversation: r.Conversation(), Seq: r.ConversationSeq, Trace: r.Trace, Data: data,
-	}, nil
+	}
 }

@@ -4,36 +4,40 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"mpim/domain"
 )
 
-// secretTag marks the members of facts that never leave the log: `mpim:"secret"`.
-const secretTag = "secret"
+// What the tag mpim of a fact's member can say: that it never leaves the log, and that it is personal and stored sealed.
+const (
+	secretTag = "secret"
+	sealedTag = "sealed"
+)
 
 // secrets names, for each type that has any, the JSON members that never leave the log.
 var secrets = make(map[domain.EventType][]string)
 
 func init() {
 	for name, t := range registry {
-		if members := secretMembers(reflect.TypeOf(t.new()).Elem()); len(members) > 0 {
+		if members := taggedMembers(reflect.TypeOf(t.new()).Elem(), secretTag); len(members) > 0 {
 			secrets[name] = members
 		}
 	}
 }
 
-// secretMembers returns the JSON names of a fact's members that are marked as secret. Only a fact's own members can be:
-// one inside another struct would be shown, so it is refused when the program starts.
-func secretMembers(fact reflect.Type) []string {
+// taggedMembers returns the JSON names of a fact's members that have the tag. Only a fact's own members can: one inside another
+// struct would be shown, so it is refused when the program starts.
+func taggedMembers(fact reflect.Type, tag string) []string {
 	var members []string
 	for _, field := range reflect.VisibleFields(fact) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Tag.Get("mpim") == secretTag {
+		if slices.Contains(strings.Split(field.Tag.Get("mpim"), ","), tag) {
 			members = append(members, name)
 		}
 		if len(field.Index) > 1 && field.Tag.Get("mpim") != "" {
-			panic(fmt.Sprintf("%v.%s: a secret must be a member of the fact itself", fact, field.Name))
+			panic(fmt.Sprintf("%v.%s: a secret or sealed member must be one of the fact itself", fact, field.Name))
 		}
 	}
 	return members

@@ -35,8 +35,10 @@ type Record struct {
 	// Ordinal is how many messages the conversation had with this event; 0 where ConversationSeq is.
 	Ordinal int64
 	Trace   string
-	// Data is the event's data as stored, in the version it was stored in.
+	// Data is the event's data in the version it was stored in: as stored, or with its personal members opened.
 	Data json.RawMessage
+	// Erased says that the personal members were sealed with a key that is destroyed: they are null in Data.
+	Erased bool
 	// Metadata and Payload are the exact bytes of the entry.
 	Metadata []byte
 	Payload  []byte
@@ -48,8 +50,11 @@ type Record struct {
 // Conversation returns the conversation the event belongs to, or "".
 func (r *Record) Conversation() domain.ConversationID { return r.Aggregate.Conversation() }
 
-// Fact decodes the data, raised to the newest version of its type.
+// Fact decodes the data, raised to the newest version of its type. Data that is sealed is an error, not an empty text.
 func (r *Record) Fact() (domain.Fact, error) {
+	if err := r.unsealed(); err != nil {
+		return nil, err
+	}
 	fact, err := decodeFact(r.Type, r.Version, r.Data)
 	if err != nil {
 		return nil, fmt.Errorf("event %s at %s: %w", r.ID, r.Position, err)
@@ -58,7 +63,11 @@ func (r *Record) Fact() (domain.Fact, error) {
 }
 
 // NewestData returns the data raised to the newest version of its type, for who decodes it in another form than a Fact.
+// Data that is sealed is an error.
 func (r *Record) NewestData() (json.RawMessage, error) {
+	if err := r.unsealed(); err != nil {
+		return nil, err
+	}
 	data, err := raise(r.Type, r.Version, r.Data)
 	if err != nil {
 		return nil, fmt.Errorf("event %s at %s: %w", r.ID, r.Position, err)

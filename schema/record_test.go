@@ -62,7 +62,7 @@ func complete(d schema.Draft, partitionSeq, seq, ordinal int) []byte {
 func TestRecordRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyCommit(t)
-		drafts, err := schema.Drafts(c)
+		drafts, err := schema.Drafts(c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"mpim/domain"
 	"mpim/schema"
+	"mpim/schema/seal"
 	"mpim/streams"
 	"mpim/streams/streamstest"
 )
@@ -32,9 +33,22 @@ func BenchmarkAppend(b *testing.B) {
 	b.Run("xadd", func(b *testing.B) { benchmarkXAdd(b, server.Client()) })
 	for _, conversations := range []int{4096, 64} {
 		b.Run(fmt.Sprintf("conversations=%d", conversations), func(b *testing.B) {
-			benchmarkAppend(b, server.Client(), conversations)
+			benchmarkAppend(b, server.Client(), conversations, nil)
 		})
 	}
+	b.Run("sealed", func(b *testing.B) { benchmarkAppend(b, server.Client(), 4096, benchSealer{}) })
+}
+
+// benchSealer seals as package seal does with a key that is in memory.
+type benchSealer struct{}
+
+var benchKey = sync.OnceValues(func() (*seal.Key, error) { return seal.NewKey([seal.KeyBytes]byte{1}) })
+
+func (benchSealer) Seal(_ context.Context, c *domain.Commit) (schema.Seal, error) {
+	key, err := benchKey()
+	return func(text []byte, event domain.EventID, t domain.EventType, members []byte) []byte {
+		return key.Seal(text, seal.Place{Event: event, Aggregate: c.Aggregate, Type: t}, members)
+	}, err
 }
 
 const (
@@ -77,12 +91,12 @@ func benchCommit(aggregate domain.Aggregate, n int) domain.Commit {
 	}
 }
 
-func benchmarkAppend(b *testing.B, client *redis.Client, conversations int) {
+func benchmarkAppend(b *testing.B, client *redis.Client, conversations int, sealer streams.Sealer) {
 	b.Helper()
 	if err := client.FlushAll(b.Context()).Err(); err != nil {
 		b.Fatal(err)
 	}
-	log, identity := benchLog(b, client)
+	log, identity := benchLog(b, client, sealer)
 	fillRequests(b, client)
 	aggregates := make([]domain.Aggregate, conversations)
 	for i := range aggregates {
@@ -107,7 +121,7 @@ func benchmarkAppend(b *testing.B, client *redis.Client, conversations int) {
 }
 
 // benchLog runs a new log on the server.
-func benchLog(b *testing.B, client *redis.Client) (*streams.Log, streams.Identity) {
+func benchLog(b *testing.B, client *redis.Client, sealer streams.Sealer) (*streams.Log, streams.Identity) {
 	b.Helper()
 	identity, err := streams.NewIdentity(benchPartitions)
 	if err != nil {
@@ -116,7 +130,7 @@ func benchLog(b *testing.B, client *redis.Client) (*streams.Log, streams.Identit
 	if err := streams.Create(b.Context(), client, identity); err != nil {
 		b.Fatal(err)
 	}
-	log, err := streams.New(streams.Config{Client: client, Identity: identity})
+	log, err := streams.New(streams.Config{Client: client, Identity: identity, Sealer: sealer})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -159,7 +173,7 @@ func benchmarkXAdd(b *testing.B, client *redis.Client) {
 		b.Fatal(err)
 	}
 	placement := domain.Placement{Partitions: benchPartitions}
-	drafts, err := schema.Drafts(benchCommit(placement.Group("u", "0").Aggregate(), 0))
+	drafts, err := schema.Drafts(benchCommit(placement.Group("u", "0").Aggregate(), 0), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

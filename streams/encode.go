@@ -29,7 +29,7 @@ type encoded struct {
 }
 
 // encode checks the commit and writes what the script needs, in the caller's goroutine.
-func (e *encoded) encode(partitions int, c *domain.Commit) error {
+func (e *encoded) encode(partitions int, c *domain.Commit, seal schema.Seal) error {
 	partition, ok := c.Aggregate.Partition()
 	switch {
 	case !ok || partition >= partitions:
@@ -41,7 +41,7 @@ func (e *encoded) encode(partitions int, c *domain.Commit) error {
 	case max(len(c.Guards), len(c.Set), len(c.Delete), len(c.Timers), len(c.Cancels)) > maxCount:
 		return domain.Errorf(domain.TooLarge, "one request may change %d fields at most", maxCount)
 	}
-	drafts, err := schema.Drafts(*c)
+	drafts, err := schema.Drafts(*c, seal)
 	if err != nil {
 		return err
 	}

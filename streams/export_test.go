@@ -13,7 +13,7 @@ func (l *Log) AppendTogether(ctx context.Context, commits []domain.Commit) ([]do
 	errs := make([]error, len(commits))
 	for i := range commits {
 		batch[i] = &pending{done: make(chan struct{}, 1)}
-		if err := batch[i].command.encode(l.config.Identity.Partitions, &commits[i]); err != nil {
+		if err := batch[i].command.encode(l.config.Identity.Partitions, &commits[i], nil); err != nil {
 			errs[i] = err
 			return nil, errs
 		}

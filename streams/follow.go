@@ -78,7 +78,7 @@ func (r Reader) await(ctx context.Context, after []schema.Checkpoint) ([]*schema
 			}
 		}
 	}
-	return records, nil
+	return r.opened(ctx, records...)
 }
 
 func followArgs(after []schema.Checkpoint, partitions int, page int64) *redis.XReadArgs {

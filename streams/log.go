@@ -40,10 +40,19 @@ type Config struct {
 	Look time.Duration
 	// FullAt is the part of maxmemory above which Append answers unavailable. The default is 0.85.
 	FullAt float64
+	// Sealer seals what is personal in events. By default it is appended as it is.
+	Sealer Sealer
 	// Logger receives what an operator should know. The default discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics. The default is none.
 	Registerer prometheus.Registerer
+}
+
+// Sealer seals what is personal in events before they are appended.
+type Sealer interface {
+	// Seal returns what seals the events of a commit, nil where nothing in them is to be sealed. Its error is that of the
+	// append: of kind Unavailable where the key cannot be had.
+	Seal(ctx context.Context, c *domain.Commit) (schema.Seal, error)
 }
 
 func (c Config) withDefaults() Config {
@@ -151,9 +160,17 @@ func (l *Log) Append(ctx context.Context, c domain.Commit) (domain.Appended, err
 	if l.full.Load() {
 		return domain.Appended{}, domain.Errorf(domain.Unavailable, "the log's memory is full: messages are taken again when the archive has freed some")
 	}
+	var seal schema.Seal
+	if l.config.Sealer != nil {
+		// Before it is queued: who waits for a key holds nobody up.
+		var err error
+		if seal, err = l.config.Sealer.Seal(ctx, &c); err != nil {
+			return domain.Appended{}, err
+		}
+	}
 	p := &pending{}
 	command := &p.command
-	if err := command.encode(l.config.Identity.Partitions, &c); err != nil {
+	if err := command.encode(l.config.Identity.Partitions, &c, seal); err != nil {
 		return domain.Appended{}, err
 	}
 	outcome, err := l.appenders[command.partition].append(ctx, p)

@@ -23,7 +23,7 @@ func BenchmarkMemory(b *testing.B) {
 		if err := client.FlushAll(b.Context()).Err(); err != nil {
 			b.Fatal(err)
 		}
-		log, _ := benchLog(b, client)
+		log, _ := benchLog(b, client, nil)
 		aggregates := neighbours(log.Identity(), 100)
 		var next atomic.Int64
 		var wait sync.WaitGroup

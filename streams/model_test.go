@@ -80,7 +80,7 @@ func (m *model) append(partition int, c domain.Commit) (domain.Appended, domain.
 const stale domain.Code = "stale"
 
 func (m *model) addEvents(c domain.Commit, fields domain.Fields, result *domain.Appended) (seqs []int64) {
-	drafts, err := schema.Drafts(c)
+	drafts, err := schema.Drafts(c, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -23,6 +23,34 @@ type Reader struct {
 	Segments Segments
 	// Page is how many entries one call reads. The default is 1,000.
 	Page int64
+	// Opener opens what is sealed in records. By default they are as the log has them.
+	Opener Opener
+}
+
+// Opener opens the personal members of records.
+type Opener interface {
+	// Open opens the records in place. An error says that the keys cannot be had just now.
+	Open(ctx context.Context, records []*schema.Record) error
+}
+
+// opened returns the records with what is sealed in them opened.
+func (r Reader) opened(ctx context.Context, records ...*schema.Record) ([]*schema.Record, error) {
+	if r.Opener == nil || len(records) == 0 {
+		return records, nil
+	}
+	if err := r.Opener.Open(ctx, records); err != nil {
+		return nil, fmt.Errorf("open events: %w", err)
+	}
+	return records, nil
+}
+
+// openedOne is opened for one record, or none.
+func (r Reader) openedOne(ctx context.Context, record *schema.Record, err error) (*schema.Record, error) {
+	if record == nil || err != nil {
+		return record, err
+	}
+	_, err = r.opened(ctx, record)
+	return record, err
 }
 
 // GapError says that an event does not follow the one before it: a fork of the log, or a part that is gone.
@@ -54,6 +82,9 @@ func (r Reader) Partition(ctx context.Context, partition int, after schema.Check
 		at := place{Reader: r, partition: partition, Checkpoint: after}
 		for {
 			records, err := at.next(ctx)
+			if err == nil {
+				records, err = r.opened(ctx, records...)
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -95,6 +126,9 @@ func (r Reader) Heads(ctx context.Context) ([]int64, error) {
 // there is one.
 func (r Reader) Latest(ctx context.Context, partition int, n int64) ([]*schema.Record, error) {
 	records, err := r.newest(ctx, partition, n)
+	if err == nil {
+		records, err = r.opened(ctx, records...)
+	}
 	if err != nil || int64(len(records)) >= n || r.Segments == nil {
 		return records, err
 	}
@@ -133,6 +167,12 @@ func (r Reader) newest(ctx context.Context, partition int, n int64) ([]*schema.R
 
 // At returns the record at a position. The error is of kind NotFound where neither stream nor archive hold it.
 func (r Reader) At(ctx context.Context, p domain.Position) (*schema.Record, error) {
+	record, err := r.stored(ctx, p)
+	return r.openedOne(ctx, record, err)
+}
+
+// stored returns the record at a position as it is stored.
+func (r Reader) stored(ctx context.Context, p domain.Position) (*schema.Record, error) {
 	if p.Partition < 0 || p.Partition >= r.Partitions {
 		return nil, domain.Errorf(domain.NotFound, "the log has partitions 0 to %d", r.Partitions-1)
 	}

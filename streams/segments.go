@@ -38,6 +38,12 @@ func (r Reader) archivedAt(ctx context.Context, p domain.Position) (*schema.Reco
 // Event returns the record with an id, which is looked for among the events of its time. The error is of kind NotFound where
 // the log does not hold it.
 func (r Reader) Event(ctx context.Context, id domain.EventID) (*schema.Record, error) {
+	record, err := r.storedEvent(ctx, id)
+	return r.openedOne(ctx, record, err)
+}
+
+// storedEvent returns the record with an id as it is stored.
+func (r Reader) storedEvent(ctx context.Context, id domain.EventID) (*schema.Record, error) {
 	missing := domain.Errorf(domain.NotFound, "the log holds no event %s", id)
 	at, ok := id.Time()
 	if !ok {

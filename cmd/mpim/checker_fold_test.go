@@ -98,7 +98,7 @@ func (r *checkerRun) verifyProjections(ctx context.Context) {
 	}
 	liveDB, freshDB := r.databases(ctx)
 	liveSQL, freshSQL := inSQL(liveDB), inSQL(freshDB)
-	reader := streams.Reader{Client: client, Partitions: all}
+	reader := streams.Reader{Client: client, Partitions: all, Opener: openerOf(r.t, liveDB)}
 	for partition := range all {
 		for n, p := range fresh {
 			r.compare(ctx, reader, live[n], p, partition)

@@ -120,6 +120,9 @@ func (c *consumers) subscribe(id string) error {
 		Client: c.stores.redis, Partitions: c.stores.identity.Partitions, Worker: id,
 		Segments: c.stores.segments(), Logger: c.logger, Registerer: c.stores.registry,
 	}
+	if c.stores.ring != nil {
+		config.Opener = c.stores.ring
+	}
 	handlers := make(map[string]message.NoPublishHandlerFunc)
 	for _, p := range c.stores.inRedis() {
 		if !slices.Contains(c.names, p.Name()) {

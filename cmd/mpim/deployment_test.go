@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"mpim/projections/database"
 	"mpim/projections/projectionstest"
+	"mpim/projections/userkeys"
+	"mpim/schema/seal"
 	"mpim/streams/streamstest"
 	"mpim/streams/streamstest/processtest"
 )
@@ -31,6 +34,23 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// sealKey protects the keys of users in every deployment.
+const sealKey = "test key that wraps those of users"
+
+// openerOf opens what a deployment has sealed.
+func openerOf(tb testing.TB, db *database.DB) *seal.Ring {
+	tb.Helper()
+	wrapping, err := seal.NewWrapping(sealKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ring, err := seal.NewRing(seal.Config{Store: userkeys.Store{DB: db}, Wrapping: wrapping})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ring
+}
 
 // deployment is MPIM as people run it: real servers, and each part a process of its own.
 type deployment struct {
@@ -83,6 +103,7 @@ func deploy(tb testing.TB, l layout) *deployment {
 		"MPIM_REDIS_URL=" + redisURL,
 		"MPIM_DATABASE_URL=" + d.database.URL(d.database.CreateDatabase(tb)),
 		"MPIM_AUTH_KEY=" + strings.Repeat("test key ", 5),
+		"MPIM_SEAL_KEY=" + sealKey,
 		"MPIM_DURABILITY=" + durability,
 		"MPIM_LIMITS_REGISTER_PER_HOUR=0", "MPIM_LIMITS_LOGIN_PER_MINUTE=0", "MPIM_LIMITS_SEND_PER_SECOND=0",
 		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),

@@ -62,6 +62,9 @@ func (c *devCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openSeal(i.settings, true); err != nil {
+		return err
+	}
 	log, err := s.newLog(i.settings.Durability)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (c *devCommand) Run(i *invocation) error {
 	}
 	drain := min(i.settings.Drain, 3*time.Second)
 	h := &health{checks: g.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, worker.stages(drain)...)
 	stages = append(stages, g.stages(drain, "http://"+listener.Addr().String(), serve(listener, g.handler, nil))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
@@ -124,6 +127,7 @@ func (c *devCommand) prepare(i *invocation) (kept string, stop func(), err error
 		}
 	}
 	if i.settings.AuthKey == "" {
+		i.settings.ownAuthKey = true
 		if i.settings.AuthKey, err = authKey(c.Data); err != nil {
 			stop()
 			return "", nil, err

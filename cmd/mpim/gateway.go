@@ -60,6 +60,12 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
+	if err := s.openSeal(i.settings, false); err != nil {
+		return err
+	}
+	if err := s.checkKeys(i.ctx); err != nil {
+		return err
+	}
 	listener, err := listen(i.ctx, c.Addr)
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (c *gatewayCommand) Run(i *invocation) error {
 		}
 	}
 	h := &health{checks: g.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, g.stages(i.settings.Drain, url, serve(listener, g.handler, tls))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })

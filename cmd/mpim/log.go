@@ -47,7 +47,11 @@ func (i *invocation) openLog() (*stores, error) {
 }
 
 func (s *stores) reader() streams.Reader {
-	return streams.Reader{Client: s.redis, Partitions: s.identity.Partitions, Segments: s.segments()}
+	reader := streams.Reader{Client: s.redis, Partitions: s.identity.Partitions, Segments: s.segments()}
+	if s.ring != nil {
+		reader.Opener = s.ring
+	}
+	return reader
 }
 
 type logStatCommand struct {
@@ -126,6 +130,7 @@ func (c *logTailCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	s.openKeys(i)
 	if err := wanted.fit(s.identity.Partitions); err != nil {
 		return err
 	}
@@ -237,11 +242,12 @@ func (c *logGetCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	s.openKeys(i)
 	record, err := s.find(i, c.What)
 	if err != nil {
 		return explain("log get", err)
 	}
-	line, err := schema.NewLine(record)
+	line, err := schema.NewShownLine(record)
 	if err != nil {
 		return err
 	}

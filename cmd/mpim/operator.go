@@ -37,6 +37,9 @@ func (i *invocation) operate(what string, run func(*operator) error) (err error)
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
+	if err := s.openSealLikeOthers(i); err != nil {
+		return err
+	}
 	log, err := s.newLog(i.settings.Durability)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func (p eventPrinter) print(r *schema.Record) error {
 	if r.Broken != nil {
 		return p.printBroken(r)
 	}
-	line, err := schema.NewLine(r)
+	line, err := schema.NewShownLine(r)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func (c *replayCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	s.openKeys(i)
 	if c.AsOf != "" {
 		return c.runAsOf(i, s)
 	}

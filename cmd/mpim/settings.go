@@ -16,7 +16,9 @@ type Settings struct {
 	RedisURL      string             `help:"Redis that holds the log, by default redis://127.0.0.1:6379/0; rediss:// with TLS." env:"MPIM_REDIS_URL" default:"redis://127.0.0.1:6379/0" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
 	RedisCacheURL string             `help:"Redis for caches; nothing is cached yet." env:"MPIM_REDIS_CACHE_URL" placeholder:"URL" secret:"" group:"Connections" for:"gateway worker config"`
 	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
-	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway doctor config"`
+	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user doctor config"`
+	Seal          string             `help:"on: what people write is stored sealed with keys of their own, so that it can be erased; off: as it is." env:"MPIM_SEAL" enum:"on,off" default:"on" group:"Connections" for:"dev gateway worker config"`
+	SealKey       string             `help:"Key that protects the keys of users, at least 32 characters, the same for every process; older ones behind it, with commas. By default made of MPIM_AUTH_KEY." env:"MPIM_SEAL_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user import webhook deadletter doctor config"`
 	Durability    streams.Durability `help:"What an acknowledgement proves: appended or fsynced." env:"MPIM_DURABILITY" default:"appended" group:"Connections" for:"dev gateway worker migrate user session notice import doctor config"`
 	Partitions    int                `help:"Partitions of a log that is created now; they are fixed for ever." env:"MPIM_PARTITIONS" default:"16" min:"1" max:"256" group:"Connections" for:"dev migrate config"`
 
@@ -41,6 +43,8 @@ type Settings struct {
 	OfflineHookMembers int    `help:"Size of a group above which it is not told." env:"MPIM_OFFLINE_HOOK_MEMBERS" default:"200" min:"2" max:"2000" group:"Webhooks" for:"dev worker config"`
 
 	level *slog.LevelVar
+	// ownAuthKey says that AuthKey was made for this life of `mpim dev`.
+	ownAuthKey bool
 }
 
 // restBodyBytes bounds the body of a REST request.

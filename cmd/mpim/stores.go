@@ -13,8 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/projections/database"
+	"mpim/schema/seal"
 	"mpim/streams"
 	"mpim/streams/bus"
+	"mpim/streams/keys"
 )
 
 // stores are the servers that a process works with, and the log on them.
@@ -31,6 +33,11 @@ type stores struct {
 	// keep is how long an event stays in Redis at least.
 	keep   time.Duration
 	logger *slog.Logger
+	// ring seals where sealing is on, and opens; nil where this process reaches no keys. keys tells others of those destroyed.
+	ring    *seal.Ring
+	keys    keys.Cache
+	wrapped *seal.Wrapping
+	sealing bool
 }
 
 // redisPool is how many connections a process opens to Redis, beside those that wait for events.

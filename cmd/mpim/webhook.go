@@ -32,6 +32,7 @@ func (i *invocation) withWebhooks(do func(s *stores, all webhooks.Store) error) 
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
+	s.openKeys(i)
 	return do(s, webhooks.Store{DB: s.db})
 }
 

@@ -40,6 +40,12 @@ func (c *workerCommand) Run(i *invocation) error {
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
+	if err := s.openSeal(i.settings, false); err != nil {
+		return err
+	}
+	if err := s.checkKeys(i.ctx); err != nil {
+		return err
+	}
 	chosen, err := chooseConsumers(s.consumerNames(), c.Only, c.Except)
 	if err != nil {
 		return err
@@ -59,7 +65,7 @@ func (c *workerCommand) Run(i *invocation) error {
 		return err
 	}
 	h := &health{checks: worker.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(nil)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(nil)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, worker.stages(i.settings.Drain)...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
 	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready worker", url) })
@@ -89,9 +95,13 @@ func (c *consumers) checks() []check {
 
 // newLog returns the log for appending.
 func (s *stores) newLog(d streams.Durability) (*streams.Log, error) {
-	return streams.New(streams.Config{
+	config := streams.Config{
 		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Logger: s.logger, Registerer: s.registry,
-	})
+	}
+	if s.sealing {
+		config.Sealer = s.ring
+	}
+	return streams.New(config)
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {

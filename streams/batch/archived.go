@@ -27,7 +27,7 @@ func (r *reader) behind(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("look where the stream begins: %w", err)
 		}
 		for _, entry := range entries {
-			if record := r.decode(ctx, parseStreamID(entry.ID), entry); record != nil {
+			if record := r.decode(ctx, entry); record != nil {
 				return record.Seq > r.last+1, nil
 			}
 			from = "(" + entry.ID
@@ -76,6 +76,11 @@ func (r *reader) archived(ctx context.Context) ([]*schema.Record, error) {
 	}
 	if len(records) == 0 || records[0].Seq != r.last+1 {
 		return nil, nil
+	}
+	if r.config.Opener != nil {
+		if err := r.config.Opener.Open(ctx, records); err != nil {
+			return nil, fmt.Errorf("open events: %w", err)
+		}
 	}
 	end := records[len(records)-1]
 	r.last, r.lastID, r.adrift = end.Seq, parseStreamID(end.StreamID), true

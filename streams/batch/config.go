@@ -32,6 +32,14 @@ type Checkpoints interface {
 	Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error)
 }
 
+// Opener opens the personal members of records.
+type Opener interface {
+	// Open opens the records in place. An error says that the keys cannot be had just now.
+	Open(ctx context.Context, records []*schema.Record) error
+	// Stale says that a record was opened with a key that was destroyed since.
+	Stale(record *schema.Record) bool
+}
+
 // Consumer is one topic.
 type Consumer struct {
 	// Name is the topic, the consumer's name in leases, and the group's name in Redis.
@@ -75,6 +83,8 @@ type Config struct {
 	StopRetry time.Duration
 	// CacheBytes bounds what is kept of decoded events for the other consumers, DefaultCacheBytes if zero.
 	CacheBytes int
+	// Opener opens what is sealed in events; they are delivered as the log has them where it is nil.
+	Opener Opener
 	// Logger takes what goes wrong; nothing is logged where it is nil.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.

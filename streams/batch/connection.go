@@ -3,13 +3,10 @@ package batch
 import (
 	"context"
 	_ "embed" // for the script
-	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"mpim/schema"
 )
 
 var (
@@ -113,30 +110,4 @@ func (r *reader) unblock(ctx context.Context, id int64) error {
 		return node.ClientUnblock(ctx, id).Err()
 	}
 	return r.config.Client.ClientUnblock(ctx, id).Err()
-}
-
-// decode returns the record of an entry, from the cache where another consumer has read it before; nil for an entry
-// that has no place in the log.
-func (r *reader) decode(ctx context.Context, id streamID, entry redis.XMessage) *schema.Record {
-	uuid, _ := entry.Values[schema.UUIDField].(string)
-	metadata, _ := entry.Values[schema.MetadataField].(string)
-	payload, _ := entry.Values[schema.PayloadField].(string)
-	record := r.cache.get(r.Partition, id, metadata, payload)
-	if record != nil {
-		r.metrics.shared.Inc()
-		return record
-	}
-	decoded, err := schema.DecodeRecord(r.Partition, entry.ID, uuid, []byte(metadata), []byte(payload))
-	if err != nil && decoded.Seq < 1 {
-		r.metrics.unreadable.WithLabelValues(r.Consumer).Inc()
-		r.logger.ErrorContext(ctx, "entry without a sequence passed over", slog.String("stream_id", entry.ID), slog.Any("error", err))
-		return nil
-	}
-	if err != nil {
-		r.metrics.broken.WithLabelValues(r.Consumer).Inc()
-		decoded.Broken = err
-	}
-	r.metrics.decoded.Inc()
-	r.cache.put(r.Partition, id, &decoded)
-	return &decoded
 }

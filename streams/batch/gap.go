@@ -42,7 +42,7 @@ func (r *reader) locate(ctx context.Context) error {
 		}
 		for _, entry := range entries {
 			id := parseStreamID(entry.ID)
-			record := r.decode(ctx, id, entry)
+			record := r.decode(ctx, entry)
 			switch {
 			case record == nil || record.Seq <= r.last && r.lastID == streamID{}:
 				from = id

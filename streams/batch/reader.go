@@ -167,7 +167,12 @@ func (r *reader) read(ctx context.Context, block time.Duration) (records []*sche
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	for _, stream := range streams {
-		if records, err = r.accept(ctx, records, stream.Messages); err != nil {
+		entries, err := r.decodeAll(ctx, stream.Messages)
+		if err != nil {
+			r.adrift = true
+			return records, err
+		}
+		if records, err = r.accept(ctx, records, entries); err != nil {
 			return records, err
 		}
 	}
@@ -192,10 +197,9 @@ func (r *reader) ready(ctx context.Context) error {
 
 // accept appends the entries that follow last. It returns a GapError where the log does not go on, and leaves the reader
 // adrift where only the cursor had been moved.
-func (r *reader) accept(ctx context.Context, records []*schema.Record, entries []redis.XMessage) ([]*schema.Record, error) {
-	for _, entry := range entries {
-		id := parseStreamID(entry.ID)
-		record := r.decode(ctx, id, entry)
+func (r *reader) accept(ctx context.Context, records []*schema.Record, entries []decoded) ([]*schema.Record, error) {
+	for _, e := range entries {
+		id, record := e.id, e.record
 		switch {
 		case record == nil: // it has no place in the log
 		case record.Seq == r.last+1:
@@ -204,7 +208,7 @@ func (r *reader) accept(ctx context.Context, records []*schema.Record, entries [
 		case record.Seq <= r.last && (!r.lastID.less(id) || r.lastID == streamID{}):
 			r.metrics.doubles.WithLabelValues(r.Consumer).Inc()
 		case record.Seq <= r.last:
-			return records, &GapError{Partition: r.Partition, After: r.last, AfterID: r.lastID.String(), Got: record.Seq, GotID: entry.ID}
+			return records, &GapError{Partition: r.Partition, After: r.last, AfterID: r.lastID.String(), Got: record.Seq, GotID: e.entry}
 		default:
 			return records, r.locate(ctx)
 		}

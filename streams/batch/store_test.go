@@ -159,7 +159,7 @@ func draft(tb testing.TB, partition int, text string) schema.Draft {
 	drafts, err := schema.Drafts(domain.Commit{
 		Aggregate: group, Actor: "u1", At: time.Unix(1_700_000_000, 0), Entropy: make([]byte, 16),
 		Events: []domain.Fact{&domain.MessageSent{Body: domain.Body{Type: domain.TextBody, Text: text}}},
-	})
+	}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (l *Log) write(commit domain.Commit) (domain.Appended, error) {
 	if !ok || partition >= l.partitions || len(commit.Events) == 0 {
 		return domain.Appended{}, fmt.Errorf("commit of %d events to %s cannot be placed", len(commit.Events), commit.Aggregate)
 	}
-	drafts, err := schema.Drafts(commit)
+	drafts, err := schema.Drafts(commit, nil)
 	if err != nil {
 		return domain.Appended{}, err
 	}

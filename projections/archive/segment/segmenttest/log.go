@@ -46,7 +46,7 @@ func (l *Log) Append(tb testing.TB, aggregate domain.Aggregate, actor domain.Use
 	entropy := make([]byte, domain.EventEntropy)
 	binary.BigEndian.PutUint64(entropy, l.rand.Uint64())
 	binary.BigEndian.PutUint16(entropy[8:], uint16(l.rand.Uint32()))
-	drafts, err := schema.Drafts(domain.Commit{Aggregate: aggregate, At: l.at, Actor: actor, Entropy: entropy, Events: []domain.Fact{fact}})
+	drafts, err := schema.Drafts(domain.Commit{Aggregate: aggregate, At: l.at, Actor: actor, Entropy: entropy, Events: []domain.Fact{fact}}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
