@@ -46,7 +46,7 @@ func TestFields(t *testing.T) {
 	if f.Int("seq") != 17 || f.Int("bad") != 0 || f.Int("none") != 0 {
 		t.Errorf("got %d, %d, %d", f.Int("seq"), f.Int("bad"), f.Int("none"))
 	}
-	for field, want := range map[string]bool{"c:u": true, "k:c": true, "h": false, "m:u": false, "s:s": false, "v": false} {
+	for field, want := range map[string]bool{"c:u": true, "k:c": true, "q:t": true, "h": false, "m:u": false, "s:s": false, "v": false} {
 		if domain.Free(field) != want {
 			t.Errorf("%s is free: %v", field, !want)
 		}

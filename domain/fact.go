@@ -309,7 +309,9 @@ type (
 	// ScheduleCreated is a message to be sent later.
 	ScheduleCreated struct {
 		unsequenced
-		Scheduled string  `json:"scheduled"`
+		Scheduled ScheduledID `json:"scheduled"`
+		// User is the other of a pair, where that and not the conversation was named: the conversation may not exist yet.
+		User      UserID  `json:"user,omitempty"`
 		ClientID  string  `json:"client_id"`
 		Body      Body    `json:"body" mpim:"sealed"`
 		DeliverAt Instant `json:"deliver_at"`
@@ -317,19 +319,20 @@ type (
 	// ScheduleCancelled takes a scheduled message back.
 	ScheduleCancelled struct {
 		unsequenced
-		Scheduled string `json:"scheduled"`
+		Scheduled ScheduledID `json:"scheduled"`
 	}
-	// ScheduleFired says that a scheduled message was sent.
+	// ScheduleFired says that a scheduled message was sent, in the same commit and right before it. Message is its sequence,
+	// which is pending when it is decided.
 	ScheduleFired struct {
 		unsequenced
-		Scheduled string `json:"scheduled"`
-		Message   Seq    `json:"message"`
+		Scheduled ScheduledID `json:"scheduled"`
+		Message   Seq         `json:"message"`
 	}
 	// ScheduleFailed says why a scheduled message could not be sent.
 	ScheduleFailed struct {
 		unsequenced
-		Scheduled string `json:"scheduled"`
-		Code      Code   `json:"code"`
+		Scheduled ScheduledID `json:"scheduled"`
+		Code      Code        `json:"code"`
 	}
 	// NoticePublished is a notice of the system. To is "all", or an object with users or a conversation.
 	NoticePublished struct {

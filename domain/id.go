@@ -20,6 +20,8 @@ type (
 	SessionID string
 	// ConnectionID names one open socket: "c…", in the partition of its account.
 	ConnectionID string
+	// ScheduledID names a message that waits to be sent: "t", 15 letters and the id of its conversation.
+	ScheduledID string
 )
 
 // MaxIDBytes bounds every identifier that a client may send.
@@ -32,6 +34,9 @@ const (
 	idBytes       = 12 // hashed or random bytes in an identifier
 	idLetters     = 20 // what they take in base 32
 	partitionTail = 2  // hexadecimal digits
+
+	scheduledBytes   = 9 // hashed bytes in the id of a scheduled message
+	scheduledLetters = 15
 )
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
@@ -68,7 +73,19 @@ func (p Placement) RandomGroup(entropy []byte) ConversationID {
 	return ConversationID(p.derive("g", "random group", string(entropy)))
 }
 
+// Scheduled returns the id of the message that sender schedules with clientID, the same each time the request is sent.
+func (p Placement) Scheduled(id ConversationID, sender UserID, clientID string) ScheduledID {
+	sum := p.sum("scheduled", string(id), string(sender), clientID)
+	return ScheduledID("t" + idEncoding.EncodeToString(sum[:scheduledBytes]) + string(id))
+}
+
 func (p Placement) derive(prefix string, parts ...string) string {
+	sum := p.sum(parts...)
+	partition := int(binary.BigEndian.Uint32(sum[idBytes:])) % p.Partitions
+	return makeID(prefix, sum[:idBytes], partition)
+}
+
+func (p Placement) sum(parts ...string) []byte {
 	mac := hmac.New(sha256.New, p.Key[:])
 	for _, part := range parts {
 		var length [4]byte
@@ -76,9 +93,7 @@ func (p Placement) derive(prefix string, parts ...string) string {
 		mac.Write(length[:])
 		mac.Write([]byte(part))
 	}
-	sum := mac.Sum(nil)
-	partition := int(binary.BigEndian.Uint32(sum[idBytes:])) % p.Partitions
-	return makeID(prefix, sum[:idBytes], partition)
+	return mac.Sum(nil)
 }
 
 // NewSessionID returns the id of a session of user. Entropy must hold at least 12 random bytes.
@@ -114,6 +129,16 @@ func (id SessionID) Partition() (int, bool) { return partitionOf(string(id), "s"
 // connection id.
 func (id ConnectionID) Partition() (int, bool) { return partitionOf(string(id), "c") }
 
+// Conversation returns where the message is to be sent. It is false for what is no id of a scheduled message.
+func (id ScheduledID) Conversation() (ConversationID, bool) {
+	if len(id) <= scheduledLetters || id[0] != 't' {
+		return "", false
+	}
+	conversation := ConversationID(id[1+scheduledLetters:])
+	_, ok := conversation.Partition()
+	return conversation, ok && isID(string(id))
+}
+
 // Number returns the last four of the connection's random bytes as a big-endian number: the gateway that made the id put
 // its own number for the connection there, so that pushes can name connections briefly. It is false for what is no
 // connection id.
@@ -146,13 +171,21 @@ func partitionOf(id, prefixes string) (int, bool) {
 	if len(id) != 1+idLetters+partitionTail || !strings.Contains(prefixes, id[:1]) {
 		return 0, false
 	}
-	for _, c := range []byte(id[1:]) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-			return 0, false
-		}
+	if !isID(id) {
+		return 0, false
 	}
 	partition, err := strconv.ParseUint(id[len(id)-partitionTail:], 16, 8)
 	return int(partition), err == nil
+}
+
+// isID says whether there are digits and small letters alone.
+func isID(id string) bool {
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // AggregateKind is the kind of a consistency boundary.

@@ -19,6 +19,7 @@ func TestPlacementNeverChanges(t *testing.T) {
 		{"pair", string(golden.Pair(ann, bob)), "djn8mnaszw6d10dx2m1n009"},
 		{"group", string(golden.Group(ann, "1")), "g3skzgkjhnsf24wx6h21g05"},
 		{"random group", string(golden.RandomGroup([]byte("0123456789abcdef"))), "ghf6bve1q9xdptc68bm5g09"},
+		{"scheduled message", string(golden.Scheduled(golden.Group(ann, "1"), ann, "2")), "tawd69bzmkpd5am0g3skzgkjhnsf24wx6h21g05"},
 		{"session", string(domain.NewSessionID(ann, []byte("0123456789ab"))), "s60rk4csm6mv3ee1sc5h005"},
 		{"connection", string(domain.NewConnectionID(ann, []byte("0123456789ab"))), "c60rk4csm6mv3ee1sc5h005"},
 	} {
@@ -61,10 +62,23 @@ func TestPlacement(t *testing.T) {
 func TestIDsFit(t *testing.T) {
 	for _, id := range []string{
 		string(golden.User("ann")), string(golden.Pair("a", "b")), string(golden.Group("a", "b")),
-		string(domain.NewSessionID("a", make([]byte, 12))),
+		string(domain.NewSessionID("a", make([]byte, 12))), string(golden.Scheduled(golden.Group("a", "b"), "c", "d")),
 	} {
 		if len(id) > domain.MaxIDBytes {
 			t.Errorf("%s has %d bytes", id, len(id))
+		}
+	}
+}
+
+func TestAScheduledMessageNamesItsConversation(t *testing.T) {
+	group := golden.Group("a", "b")
+	id := golden.Scheduled(group, "c", "d")
+	if got, ok := id.Conversation(); !ok || got != group {
+		t.Errorf("got %s, %v", got, ok)
+	}
+	for _, id := range []domain.ScheduledID{"", "t", domain.ScheduledID(group), "u" + id[1:], id + "0", "t0123456789ABCDE" + id[16:], id[:len(id)-1] + "-"} {
+		if got, ok := id.Conversation(); ok {
+			t.Errorf("%s names %s", id, got)
 		}
 	}
 }

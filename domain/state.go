@@ -28,10 +28,10 @@ const (
 	HeaderField = "h"
 )
 
-// Free says whether the field is moved by commands that do not conflict with each other: cursors ("c:") and
-// connections ("k:"). A free field guards itself and does not raise the version.
+// Free says whether the field is moved by commands that do not conflict with each other: cursors ("c:"), connections
+// ("k:") and messages that wait to be sent ("q:"). A free field guards itself and does not raise the version.
 func Free(field string) bool {
-	return strings.HasPrefix(field, "c:") || strings.HasPrefix(field, "k:")
+	return strings.HasPrefix(field, "c:") || strings.HasPrefix(field, "k:") || strings.HasPrefix(field, "q:")
 }
 
 // Int returns the field as a number, 0 where it is absent or no number.

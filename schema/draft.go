@@ -1,8 +1,10 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"mpim/domain"
@@ -15,6 +17,8 @@ type Draft struct {
 	// Sequenced, SeqKey and OrdinalKey.
 	Metadata []byte
 	Payload  []byte
+	// Pending says that the payload holds a pending sequence, as [domain.Seq.String] marks it. Then the event takes none itself.
+	Pending bool
 	// Sequenced says that the event takes a conversation sequence.
 	Sequenced bool
 	// Message says that the event takes an ordinal among messages.
@@ -39,16 +43,28 @@ func Drafts(c domain.Commit, seal Seal) ([]Draft, error) {
 		b := make([]byte, 0, 192+len(c.Trace)+len(c.Actor)+len(data))
 		b = appendMetadata(b, fact, aggregate, c.Trace)
 		end := len(b)
+		data, pending := mark(fact, data)
 		b = appendPayload(b, c.At, c.Actor, data)
 		drafts[i] = Draft{
 			ID:        id,
 			Metadata:  b[:end:end],
 			Payload:   b[end:],
+			Pending:   pending,
 			Sequenced: fact.Sequenced(),
 			Message:   fact.EventType() == domain.TypeMessageSent,
 		}
 	}
 	return drafts, nil
+}
+
+// mark puts the mark of a pending sequence where the data of a fact holds one. No JSON text contains the mark, so the
+// append script knows it for what it is.
+func mark(fact domain.Fact, data []byte) (marked []byte, pending bool) {
+	fired, ok := fact.(*domain.ScheduleFired)
+	if !ok || fired.Message >= 0 {
+		return data, false
+	}
+	return bytes.Replace(data, []byte(`"message":`+strconv.FormatInt(int64(fired.Message), 10)), []byte(`"message":`+fired.Message.String()), 1), true
 }
 
 // entropyOf returns the bytes that make the id of the event at index i. The first event of a request has the bytes of

@@ -95,6 +95,7 @@ func (e *encoded) encodeAny(c *domain.Commit, drafts []schema.Draft) {
 	}
 	for _, t := range c.Timers {
 		args = append(args, t.Name, t.At.UnixMilli())
+		pending = pending || strings.Contains(t.Name, pendingMark)
 	}
 	for _, name := range c.Cancels {
 		args = append(args, name)
@@ -104,6 +105,7 @@ func (e *encoded) encodeAny(c *domain.Commit, drafts []schema.Draft) {
 	}
 	for i := range drafts {
 		args = append(args, string(drafts[i].ID), drafts[i].Metadata, drafts[i].Payload)
+		pending = pending || drafts[i].Pending
 	}
 	args[0] = formOf(c, drafts, pending)
 	e.args = args
@@ -153,6 +155,8 @@ func kindOf(d *schema.Draft) string {
 		return "2"
 	case d.Sequenced:
 		return "1"
+	case d.Pending:
+		return "3"
 	default:
 		return "0"
 	}
@@ -174,7 +178,7 @@ func assemble(partition int, appender string, head []any, commands []*pending) [
 		schema.PartitionKey(partition, logName),
 		schema.PartitionKey(partition, metaName),
 		schema.PartitionKey(partition, "appender:"+appender),
-		schema.PartitionKey(partition, "due"),
+		schema.PartitionKey(partition, dueName),
 	)
 	for _, p := range commands {
 		all = append(all, &p.command.aggregateKey)
@@ -193,6 +197,7 @@ func assemble(partition int, appender string, head []any, commands []*pending) [
 const (
 	logName  = "log"
 	metaName = "meta"
+	dueName  = "due"
 )
 
 // keyPrefixes are what the keys of a partition begin with that every command names.

@@ -99,7 +99,7 @@ func (m *model) addEvents(c domain.Commit, fields domain.Fields, result *domain.
 			}
 			m.records = append(m.records, fmt.Sprintf("%d %s %s %d %d %s", m.head, d.ID, c.Aggregate, seq, ordinal, d.Payload))
 		} else {
-			m.records = append(m.records, fmt.Sprintf("%d %s %s 0 0 %s", m.head, d.ID, c.Aggregate, d.Payload))
+			m.records = append(m.records, fmt.Sprintf("%d %s %s 0 0 %s", m.head, d.ID, c.Aggregate, settled(string(d.Payload), seqs)))
 		}
 		seqs = append(seqs, seq)
 	}
@@ -108,11 +108,7 @@ func (m *model) addEvents(c domain.Commit, fields domain.Fields, result *domain.
 
 func (m *model) change(c domain.Commit, fields domain.Fields, seqs []int64) {
 	for _, f := range c.Set {
-		value := f.Value
-		for i, seq := range seqs {
-			value = strings.ReplaceAll(value, domain.Pending(i).String(), strconv.FormatInt(seq, 10))
-		}
-		fields[f.Name] = value
+		fields[f.Name] = settled(f.Value, seqs)
 	}
 	for _, name := range c.Delete {
 		delete(fields, name)
@@ -121,11 +117,19 @@ func (m *model) change(c domain.Commit, fields domain.Fields, seqs []int64) {
 		fields[domain.VersionField] = strconv.FormatInt(fields.Int(domain.VersionField)+1, 10)
 	}
 	for _, timer := range c.Timers {
-		m.timers[timer.Name] = timer.At.UnixMilli()
+		m.timers[settled(timer.Name, seqs)] = timer.At.UnixMilli()
 	}
 	for _, name := range append(c.Cancels, c.Fires) {
 		delete(m.timers, name)
 	}
+}
+
+// settled puts sequences in place of pending ones.
+func settled(text string, seqs []int64) string {
+	for i, seq := range seqs {
+		text = strings.ReplaceAll(text, domain.Pending(i).String(), strconv.FormatInt(seq, 10))
+	}
+	return text
 }
 
 // anyCommit draws a command that may well be refused. About half of them have the short form.
@@ -146,6 +150,9 @@ func anyCommit(t *rapid.T, m *model, aggregates []domain.Aggregate, n int) domai
 		return c
 	}
 	c.Events = rapid.SliceOfN(rapid.SampledFrom(facts), 1, 4).Draw(t, "events")
+	if last := len(c.Events) - 1; rapid.Bool().Draw(t, "scheduled") {
+		c.Events = append(c.Events, &domain.ScheduleFired{Scheduled: "t", Message: domain.Pending(last)})
+	}
 	field := rapid.SampledFrom([]string{"m:a", "m:b", "c:a"})
 	guard := rapid.Custom(func(t *rapid.T) domain.Guard {
 		name := field.Draw(t, "field")
@@ -158,11 +165,11 @@ func anyCommit(t *rapid.T, m *model, aggregates []domain.Aggregate, n int) domai
 	}
 	c.Delete = rapid.SliceOfN(field, 0, 2).Draw(t, "deletes")
 	c.RaisesVersion = rapid.Bool().Draw(t, "raises")
-	timer := rapid.SampledFrom([]string{"t1", "t2", "t3"})
+	timer := rapid.SampledFrom([]string{"t1", "t2", "t3", "t" + domain.Pending(0).String()})
 	for _, name := range rapid.SliceOfN(timer, 0, 2).Draw(t, "timers") {
 		c.Timers = append(c.Timers, domain.Timer{Name: name, At: c.At})
 	}
-	c.Cancels = rapid.SliceOfN(timer, 0, 1).Draw(t, "cancels")
+	c.Cancels = rapid.SliceOfN(rapid.SampledFrom([]string{"t1", "t2", "t3"}), 0, 1).Draw(t, "cancels")
 	c.Fires = rapid.SampledFrom([]string{"", "", "", "t1", "t2"}).Draw(t, "fires")
 	return c
 }

@@ -239,6 +239,8 @@ func Needs(c Command) []string {
 			fields = append(fields, memberField(domain.UserID(user)))
 		}
 		return fields
+	case Unschedule:
+		return MessageNeeds(c)
 	case MessageCommand:
 		return append(MessageNeeds(c), self)
 	default:
@@ -253,6 +255,12 @@ func MessageNeeds(c MessageCommand) []string {
 		return []string{domain.HeaderField}
 	case ExpireMessage:
 		return []string{domain.HeaderField, domain.SeqField}
+	case ScheduleMessage:
+		return []string{domain.HeaderField, WaitingField(c.Scheduled), queueField(c.Message.Actor)}
+	case FireScheduled:
+		return []string{domain.HeaderField, WaitingField(c.Scheduled), queueField(c.Actor)}
+	case Unschedule:
+		return []string{WaitingField(c.Scheduled), queueField(c.Actor)}
 	case MoveReceipt:
 		return []string{domain.HeaderField, domain.SeqField, cursorField(c.Actor)}
 	default:

@@ -44,6 +44,12 @@ func DecideMessage(s State, c MessageCommand) ([]domain.Fact, error) {
 		return decideReact(s, c)
 	case ExpireMessage:
 		return decideExpire(s, c)
+	case ScheduleMessage:
+		return decideSchedule(s, c)
+	case Unschedule:
+		return decideUnschedule(s, c)
+	case FireScheduled:
+		return decideFire(s, c)
 	case MoveReceipt:
 		return decideReceipt(s, c)
 	default:

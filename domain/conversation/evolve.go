@@ -39,6 +39,14 @@ func Evolve(s State, e domain.Event) State {
 			m.MutedUntil = domain.NewInstant(fact.Until.Time).Time
 		}
 		s.setMember(fact.User, m)
+	case *domain.ScheduleCreated:
+		s.schedule(e.Actor, fact)
+	case *domain.ScheduleCancelled:
+		s.unschedule(e.Actor, fact.Scheduled)
+	case *domain.ScheduleFired:
+		s.unschedule(e.Actor, fact.Scheduled)
+	case *domain.ScheduleFailed:
+		s.unschedule(e.Actor, fact.Scheduled)
 	case *domain.ReceiptMoved:
 		s.setProgress(e.Actor, s.Progress[e.Actor].moved(fact))
 	default:
@@ -149,6 +157,14 @@ func Touched(e domain.Event) []string {
 		return []string{memberField(fact.User)}
 	case *domain.ReceiptMoved:
 		return []string{cursorField(e.Actor)}
+	case *domain.ScheduleCreated:
+		return []string{WaitingField(fact.Scheduled), queueField(e.Actor)}
+	case *domain.ScheduleCancelled:
+		return []string{WaitingField(fact.Scheduled), queueField(e.Actor)}
+	case *domain.ScheduleFired:
+		return []string{WaitingField(fact.Scheduled), queueField(e.Actor)}
+	case *domain.ScheduleFailed:
+		return []string{WaitingField(fact.Scheduled), queueField(e.Actor)}
 	default:
 		return nil
 	}

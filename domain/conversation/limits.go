@@ -46,6 +46,9 @@ const (
 	MaxEmojiBytes = 32
 	// MaxExpiry is for how long a message that expires may stand.
 	MaxExpiry = 10 * 365 * 24 * time.Hour
+	// MaxDelay is how far ahead a message is scheduled, and MaxWaiting how many of one user wait for one conversation.
+	MaxDelay   = 366 * 24 * time.Hour
+	MaxWaiting = 100
 	// LargeGroup is the number of members above which delivered receipts are kept outside the log; see MoveReceipt.
 	LargeGroup = 200
 )

@@ -40,7 +40,7 @@ func anyCommand(t *rapid.T, l *log, now time.Time) conversation.Command {
 	seq := rapid.Custom(func(t *rapid.T) domain.Seq {
 		return domain.Seq(rapid.IntRange(-1, len(l.Events)+1).Draw(t, "seq"))
 	})
-	switch rapid.IntRange(0, 16).Draw(t, "command") {
+	switch rapid.IntRange(0, 19).Draw(t, "command") {
 	case 0:
 		return conversation.CreateGroup{
 			Stamp: stamp, Title: "Tea", Members: users.Draw(t, "members"), Limits: limits,
@@ -89,8 +89,26 @@ func anyCommand(t *rapid.T, l *log, now time.Time) conversation.Command {
 			return conversation.Leave{Stamp: stamp}
 		}
 		return conversation.Dissolve{Stamp: stamp}
+	case 14, 15, 16:
+		return anyScheduled(t, stamp, body)
 	default:
 		return anySend(t, l, stamp, body)
+	}
+}
+
+func anyScheduled(t *rapid.T, stamp domain.Stamp, body domain.Body) conversation.Command {
+	id := rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "id")
+	scheduled := placement.Scheduled(placement.Group(ann, "g"), stamp.Actor, id)
+	switch rapid.IntRange(0, 3).Draw(t, "scheduled") {
+	case 0:
+		return conversation.Unschedule{Stamp: stamp, Scheduled: scheduled}
+	case 1:
+		return conversation.FireScheduled{Stamp: stamp, Scheduled: scheduled, Barred: rapid.Bool().Draw(t, "barred"), Limits: limits}
+	default:
+		return conversation.ScheduleMessage{
+			Scheduled: scheduled, DeliverAt: stamp.At.Add(time.Duration(rapid.IntRange(-1, 400).Draw(t, "days")) * 24 * time.Hour),
+			Message: conversation.SendMessage{Stamp: stamp, ClientID: id, Body: body, Limits: limits},
+		}
 	}
 }
 
@@ -168,6 +186,18 @@ func checkInvariants(t *rapid.T, l *log) {
 	if want := sequenced(l.Events); s.Head != want {
 		t.Fatalf("head is %d after %d events with a sequence", s.Head, want)
 	}
+	waiting := 0
+	for user, queue := range s.Queues {
+		waiting += len(queue)
+		for _, id := range queue {
+			if s.Waiting[id].Sender != user {
+				t.Fatalf("%s waits in the queue of %s", id, user)
+			}
+		}
+	}
+	if waiting != len(s.Waiting) {
+		t.Fatalf("%d messages wait, %d in queues", len(s.Waiting), waiting)
+	}
 	for user, cursors := range s.Progress {
 		if last := s.Windows(user).Last(s.Head); cursors.Read > s.Head || cursors.Delivered > last {
 			t.Fatalf("%s stands at %s in a conversation that shows it %d", user, cursors, last)
@@ -203,6 +233,8 @@ func checkActors(t *rapid.T, l *log) {
 			if fact.ReadSeq > 0 && !in[e.Actor] {
 				t.Fatalf("%s is gone and still reads", e.Actor)
 			}
+			continue
+		case *domain.ScheduleFailed, *domain.ScheduleCancelled:
 			continue
 		default:
 		}

@@ -20,6 +20,9 @@ type State struct {
 	Members map[domain.UserID]Member
 	// Progress is how far users have come.
 	Progress map[domain.UserID]Cursors
+	// Waiting are the messages that wait to be sent, and Queues whose they are.
+	Waiting map[domain.ScheduledID]Waiting
+	Queues  map[domain.UserID][]domain.ScheduledID
 }
 
 // Header is what a conversation has once. One without a kind means that there is no such conversation.
@@ -124,6 +127,9 @@ func (s *State) load(field, value string) error {
 		s.setProgress(domain.UserID(user), cursors)
 		return err
 	}
+	if id, ok := strings.CutPrefix(field, waitingPrefix); ok {
+		return s.loadWaiting(id, value)
+	}
 	return nil
 }
 
@@ -141,6 +147,9 @@ func Store(s State, field string) (value string, present bool) {
 		if cursors, found := s.Progress[domain.UserID(user)]; found {
 			return cursors.String(), true
 		}
+	}
+	if id, ok := strings.CutPrefix(field, waitingPrefix); ok {
+		return s.storeWaiting(id)
 	}
 	return "", false
 }

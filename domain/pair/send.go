@@ -38,12 +38,32 @@ func decideSend(s State, c Send) ([]domain.Fact, error) {
 
 // decideShared keeps who is blocked from saying anything in any way. What it may do besides is the conversation's matter.
 func decideShared(s State, c Shared) ([]domain.Fact, error) {
+	switch c := c.Command.(type) {
+	case conversation.ScheduleMessage:
+		if _, err := decideSend(s, Send{To: c.To, Message: c.Message, ContactsOnly: c.ContactsOnly}); err != nil {
+			return nil, err
+		}
+		return conversation.Scheduled(s.State, c)
+	case conversation.FireScheduled:
+		return decideFire(s, c)
+	default:
+	}
 	if says(c.Command) {
 		if err := s.mayWrite(c.By().Actor, false); err != nil {
 			return nil, err
 		}
 	}
 	return conversation.DecideMessage(s.State, c.Command)
+}
+
+// decideFire sends what was scheduled by the rules of now, and creates the conversation where that is the first word.
+func decideFire(s State, c conversation.FireScheduled) ([]domain.Fact, error) {
+	waiting, found := s.Waiting[c.Scheduled]
+	if !found {
+		return nil, nil
+	}
+	sent, err := decideSend(s, Send{To: waiting.To, Message: waiting.Message(c), ContactsOnly: c.ContactsOnly})
+	return conversation.Fired(c, sent, err), nil
 }
 
 // says tells whether a command puts something before the other user, rather than taking it away.

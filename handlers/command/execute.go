@@ -44,6 +44,9 @@ type Rules[S any, C Command] struct {
 	Touched func(domain.Event) []string
 	// Store returns a field's value, false where it is absent.
 	Store func(S, string) (string, bool)
+	// Timers returns the timers that an event puts on the due list, and the names of those that it takes off. It is nil
+	// for an aggregate that has none.
+	Timers func(domain.Aggregate, domain.Event) (set []domain.Timer, cancel []string)
 }
 
 // Request is one command with its circumstances.
@@ -54,6 +57,8 @@ type Request[C Command] struct {
 	Entropy []byte
 	// ID makes the command idempotent; nil where it has no client id.
 	ID *domain.Request
+	// Fires is the timer that the command comes from: it is decided once, and the timer is gone then. "" for none.
+	Fires string
 	// Loaded is what the command needs, the version among it, where the caller has read it already: it is decided on that
 	// first, and on what the store says where that has changed.
 	Loaded domain.Fields
@@ -116,7 +121,7 @@ func once[S any, C Command](ctx context.Context, store Store, rules Rules[S, C],
 	by := request.Command.By()
 	commit := domain.Commit{
 		Aggregate: request.Aggregate, Request: request.ID, At: by.At, Actor: by.Actor,
-		Entropy: request.Entropy, Events: facts, Trace: request.Trace,
+		Entropy: request.Entropy, Events: facts, Fires: request.Fires, Trace: request.Trace,
 	}
 	state = rules.fold(&commit, state, fields)
 	appended, err := store.Append(ctx, commit)
@@ -148,6 +153,10 @@ func (r Rules[S, C]) fold(commit *domain.Commit, state S, fields domain.Fields) 
 		}
 		state = r.Evolve(state, event)
 		touched = append(touched, r.Touched(event)...)
+		if r.Timers != nil {
+			set, cancel := r.Timers(commit.Aggregate, event)
+			commit.Timers, commit.Cancels = append(commit.Timers, set...), append(commit.Cancels, cancel...)
+		}
 	}
 	slices.Sort(touched)
 	commit.Guards = append(commit.Guards, domain.Guard{Field: domain.VersionField, Value: fields[domain.VersionField]})

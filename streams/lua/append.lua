@@ -18,7 +18,8 @@
 --   field deleted; name and time of each timer; name of each cancelled timer; name of the timer that fires;
 --   id, metadata and payload of each event
 --
--- A kind is '0' for an event without sequence, '1' with one, '2' for a message. Metadata lacks the sequences. A request value
+-- A kind is '0' for an event without sequence, '1' with one, '2' for a message, '3' for one without whose payload holds a
+-- pending sequence. Values of fields and names of timers may hold pending sequences too. Metadata lacks the sequences. A request value
 -- is 6 bytes of time and 8 of content hash; the sequence of its first event is kept behind them.
 --
 -- Returns one word a command, separated by ';':
@@ -155,15 +156,19 @@ local function guarded(a, from, n)
   return true
 end
 
--- Notes which fields of an aggregate change. Of seqs, which are there where a value holds pending sequences, the nth is what
--- the nth event left the aggregate's sequence at.
+-- Puts sequences in place of pending ones: the nth is what the nth event left the aggregate's sequence at.
+local function settled(text, seqs)
+  return (string.gsub(text, '\1(%d+)\1', function(n) return seqs[tonumber(n)] end))
+end
+
+-- Notes which fields of an aggregate change. Seqs are there where something holds pending sequences.
 local function change(a, set, sets, delete, deletes, seqs)
   local fields, setting, deleting = a[FIELDS] or {}, a[SETS] or {}, a[DELETES] or {}
   a[FIELDS], a[SETS], a[DELETES] = fields, setting, deleting
   for i = set, set + 2 * sets - 2, 2 do
     local name, value = ARGV[i], ARGV[i + 1]
     if seqs then
-      value = string.gsub(value, '\1(%d+)\1', function(n) return seqs[tonumber(n)] end)
+      value = settled(value, seqs)
     end
     fields[name], setting[name], deleting[name] = value, value, nil
   end
@@ -198,8 +203,9 @@ local function any(form)
   local seqs = pending == 1 and {}
   for i = 1, events do
     local kind = string.sub(form, 22 + i, 22 + i)
-    local seq = kind ~= '0' and format(digits, (a[SEQ] or 0) + 1)
-    add(a, kind, seq, ARGV[event], ARGV[event + 1], ARGV[event + 2])
+    local seq, payload = kind ~= '0' and kind ~= '3' and format(digits, (a[SEQ] or 0) + 1), ARGV[event + 2]
+    if kind == '3' then payload = settled(payload, seqs) end
+    add(a, kind, seq, ARGV[event], ARGV[event + 1], payload)
     event = event + 3
     if seqs then seqs[i] = a[SEQ] or '0' end
   end
@@ -207,7 +213,9 @@ local function any(form)
   if raises == 1 then
     a[VERSION], a[RAISED] = format(digits, (a[VERSION] or 0) + 1), true
   end
-  for i = timer, timer + 2 * timers - 2, 2 do call('ZADD', KEYS[4], ARGV[i + 1], ARGV[i]) end
+  for i = timer, timer + 2 * timers - 2, 2 do
+    call('ZADD', KEYS[4], ARGV[i + 1], seqs and settled(ARGV[i], seqs) or ARGV[i])
+  end
   for i = cancel, cancel + cancels + fires - 1 do call('ZREM', KEYS[4], ARGV[i]) end
   return 'o' .. pseqtext .. ' ' .. firstseq .. ' ' .. (a[ORDINAL] or '0')
 end

@@ -44,6 +44,7 @@ func TestLog(t *testing.T, newStore func(t *testing.T) Store) {
 		"a server that others saw further":      testSeenFurther,
 		"another log":                           testOtherLog,
 		"timers fire once":                      testTimers,
+		"pending sequences are settled":         testPendingInTimersAndEvents,
 		"many callers":                          testManyCallers,
 		"a full queue":                          testFullQueue,
 		"a stop flushes":                        testStopFlushes,

@@ -232,6 +232,25 @@ func testTimers(t *testing.T, f *fixture) {
 	}
 }
 
+// What a commit says of sequences that the log gives only now: in the names of its timers, and in the data of events that
+// take none.
+func testPendingInTimersAndEvents(t *testing.T, f *fixture) {
+	group := f.group(1)
+	f.mustAppend(t, f.send(group, "", "x"))
+	c := f.send(group, "", "y")
+	c.Events = append(c.Events, &domain.ScheduleFired{Scheduled: "t", Message: domain.Pending(0)})
+	c.Timers = []domain.Timer{{Name: "expire " + domain.Pending(0).String(), At: f.now}}
+	f.mustAppend(t, c)
+	names, err := f.Client.ZRange(t.Context(), schema.PartitionKey(1, "due"), 0, -1).Result()
+	if err != nil || len(names) != 1 || names[0] != "expire 2" {
+		t.Errorf("due %v, %v", names, err)
+	}
+	fact, err := f.records(t, 1)[2].Fact()
+	if fired, ok := fact.(*domain.ScheduleFired); err != nil || !ok || fired.Message != 2 {
+		t.Errorf("fired %+v, %v", fact, err)
+	}
+}
+
 func testForeignAggregate(t *testing.T, f *fixture) {
 	other := domain.Placement{Partitions: domain.MaxPartitions}
 	for i := 0; ; i++ {

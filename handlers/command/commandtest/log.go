@@ -1,13 +1,16 @@
 package commandtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"mpim/domain"
 	"mpim/schema"
@@ -20,6 +23,7 @@ type Log struct {
 	records    [][]*schema.Record
 	states     map[domain.Aggregate]domain.Fields
 	requests   map[requestKey]kept
+	due        []map[string]time.Time
 	// BeforeAppend, where set, runs before each append, outside the lock: to change what was decided on, or to fail.
 	BeforeAppend func(domain.Commit) error
 }
@@ -41,6 +45,7 @@ func New(partitions int) *Log {
 		records:    make([][]*schema.Record, partitions),
 		states:     make(map[domain.Aggregate]domain.Fields),
 		requests:   make(map[requestKey]kept),
+		due:        make([]map[string]time.Time, partitions),
 	}
 }
 
@@ -141,7 +146,24 @@ func (l *Log) Append(ctx context.Context, commit domain.Commit) (domain.Appended
 			return domain.Appended{}, domain.ErrStale
 		}
 	}
+	if partition, _ := commit.Aggregate.Partition(); commit.Fires != "" && l.due[partition][commit.Fires].IsZero() {
+		return domain.Appended{}, domain.Errorf(domain.FailedPrecondition, "the timer was cancelled or has fired")
+	}
 	return l.write(commit)
+}
+
+// Due returns the timers of a partition that are due at a time, the earliest first, at most limit of them.
+func (l *Log) Due(_ context.Context, partition int, at time.Time, limit int) ([]domain.Timer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var due []domain.Timer
+	for name, when := range l.due[partition] {
+		if !when.After(at) {
+			due = append(due, domain.Timer{Name: name, At: when})
+		}
+	}
+	slices.SortFunc(due, func(a, b domain.Timer) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Name, b.Name)) })
+	return due[:min(limit, len(due))], nil
 }
 
 func (l *Log) write(commit domain.Commit) (domain.Appended, error) {
@@ -161,6 +183,7 @@ func (l *Log) write(commit domain.Commit) (domain.Appended, error) {
 	seqs := make([]domain.Seq, len(drafts))
 	result := domain.Appended{At: commit.At, Event: drafts[0].ID}
 	for i, draft := range drafts {
+		draft.Payload = []byte(resolve(string(draft.Payload), seqs[:i]))
 		record, err := l.record(partition, state, draft)
 		if err != nil {
 			return domain.Appended{}, err
@@ -179,12 +202,26 @@ func (l *Log) write(commit domain.Commit) (domain.Appended, error) {
 	if commit.RaisesVersion {
 		state[domain.VersionField] = strconv.FormatInt(state.Int(domain.VersionField)+1, 10)
 	}
+	l.time(partition, commit, seqs)
 	result.Ordinal = state.Int(domain.OrdinalField)
 	result.Position = domain.Position{Partition: partition, Seq: int64(len(l.records[partition]))}
 	if commit.Request != nil {
 		l.requests[requestKey{partition, commit.Request.Key}] = kept{commit.Request.Content, result}
 	}
 	return result, nil
+}
+
+// time brings the due list up to date.
+func (l *Log) time(partition int, commit domain.Commit, seqs []domain.Seq) {
+	if l.due[partition] == nil {
+		l.due[partition] = make(map[string]time.Time)
+	}
+	for _, timer := range commit.Timers {
+		l.due[partition][resolve(timer.Name, seqs)] = timer.At
+	}
+	for _, name := range append(slices.Clone(commit.Cancels), commit.Fires) {
+		delete(l.due[partition], name)
+	}
 }
 
 // record numbers a draft and keeps it.
