@@ -11,6 +11,7 @@ import (
 	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/projections/receipts"
+	"mpim/projections/search"
 	"mpim/schema/migrations"
 )
 
@@ -138,6 +139,40 @@ func (q agreedQueries) Page(ctx context.Context, id domain.ConversationID, view 
 		return nil, err
 	}
 	return q.Queries.Page(ctx, id, view, r)
+}
+
+// Message returns one message and how it was edited.
+func (q agreedQueries) Message(
+	ctx context.Context, id domain.ConversationID, seq domain.Seq, view history.View,
+) (history.Message, []history.Edit, error) {
+	if err := q.agree(ctx); err != nil {
+		return history.Message{}, nil, err
+	}
+	return q.Queries.Message(ctx, id, seq, view)
+}
+
+// Messages returns messages that were found.
+func (q agreedQueries) Messages(ctx context.Context, user domain.UserID, found []history.Found) ([]history.Message, error) {
+	if err := q.agree(ctx); err != nil {
+		return nil, err
+	}
+	return q.Queries.Messages(ctx, user, found)
+}
+
+// agreedSearch is the same for search.
+type agreedSearch struct {
+	*search.Queries
+	stores *stores
+}
+
+// Search returns the messages that match.
+func (q agreedSearch) Search(
+	ctx context.Context, scopes []search.Scope, written, after string, limit int,
+) ([]search.Hit, string, error) {
+	if err := q.stores.agree(ctx); err != nil {
+		return nil, "", domain.Wrap(domain.Unavailable, err, "messages cannot be searched now: try again")
+	}
+	return q.Queries.Search(ctx, scopes, written, after, limit)
 }
 
 // Facts returns what changes of a message are decided on.

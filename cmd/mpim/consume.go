@@ -15,6 +15,7 @@ import (
 	"mpim/handlers/gateway"
 	"mpim/handlers/push"
 	"mpim/handlers/reactor"
+	"mpim/handlers/timers"
 	"mpim/handlers/webhook"
 	"mpim/projections"
 	"mpim/projections/archive"
@@ -43,6 +44,7 @@ type consumers struct {
 	feeders  map[string]*builds.Feeder
 	throttle *builds.Throttle
 	sweeper  *streams.Sweeper
+	timers   *timers.Worker
 	webhooks *webhook.Worker
 	// archiver is nil where this worker does not archive.
 	archiver *archive.Archiver
@@ -52,7 +54,7 @@ type consumers struct {
 
 // consumerNames returns what a worker can run, push first.
 func (s *stores) consumerNames() []string {
-	names := []string{push.Consumer, requestsConsumer, archive.Name, webhook.Consumer, reactor.OfflineName}
+	names := []string{push.Consumer, requestsConsumer, timers.Consumer, archive.Name, webhook.Consumer, reactor.OfflineName}
 	return append(names, s.projectionNames()...)
 }
 
@@ -88,6 +90,9 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 	if c.owner, err = push.New(push.Config{
 		Bus: s.bus, Partitions: s.identity.Partitions, Worker: id, Logger: s.logger, Registerer: s.registry,
 	}); err != nil {
+		return nil, err
+	}
+	if c.timers, err = timers.New(timers.Config{Log: log, Logger: s.logger, Registerer: s.registry}); err != nil {
 		return nil, err
 	}
 	if c.webhooks, err = s.newWebhooks(settings); err != nil {
@@ -212,6 +217,10 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 	switch name {
 	case requestsConsumer:
 		return c.sweepRequests
+	case timers.Consumer:
+		return func(ctx context.Context, l lease.Lease) {
+			_ = c.timers.Run(ctx, l.Partition) // it returns nil
+		}
 	case webhook.Consumer:
 		return func(ctx context.Context, l lease.Lease) { c.webhooks.Hold(ctx, l.Partition, l.Token) }
 	case push.Consumer:

@@ -103,7 +103,7 @@ func anyScheduled(t *rapid.T, stamp domain.Stamp, body domain.Body) conversation
 	case 0:
 		return conversation.Unschedule{Stamp: stamp, Scheduled: scheduled}
 	case 1:
-		return conversation.FireScheduled{Stamp: stamp, Scheduled: scheduled, Barred: rapid.Bool().Draw(t, "barred"), Limits: limits}
+		return conversation.FireScheduled{Stamp: stamp, Scheduled: scheduled, Barred: rapid.Bool().Draw(t, "barred")}
 	default:
 		return conversation.ScheduleMessage{
 			Scheduled: scheduled, DeliverAt: stamp.At.Add(time.Duration(rapid.IntRange(-1, 400).Draw(t, "days")) * 24 * time.Hour),

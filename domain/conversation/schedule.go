@@ -39,7 +39,6 @@ type FireScheduled struct {
 	Barred bool
 	// ContactsOnly is as in mpim/domain/pair.Send.
 	ContactsOnly bool
-	Limits       Limits
 }
 
 func (ScheduleMessage) command() {}
@@ -114,9 +113,9 @@ func decideFire(s State, c FireScheduled) ([]domain.Fact, error) {
 	return Fired(c, sent, err), nil
 }
 
-// Message returns what is sent when the time of a waiting message has come.
+// Message returns what is sent when the time of a waiting message has come. How large it may be was decided before.
 func (w Waiting) Message(c FireScheduled) SendMessage {
-	return SendMessage{Stamp: c.Stamp, ClientID: w.ClientID, Body: w.Body, Limits: c.Limits}
+	return SendMessage{Stamp: c.Stamp, ClientID: w.ClientID, Body: w.Body}
 }
 
 // Fired returns what becomes of a message whose time has come, given what sending it comes to. The message ends sent.

@@ -57,7 +57,7 @@ func TestFewMessagesWait(t *testing.T) {
 		give(t, l, schedule(ann, strconv.Itoa(i), time.Hour))
 	}
 	refuse(t, l, schedule(ann, "more", time.Hour), domain.TooLarge)
-	give(t, l, conversation.FireScheduled{Stamp: by(ann), Scheduled: placement.Scheduled(tea, ann, "5"), Limits: limits})
+	give(t, l, conversation.FireScheduled{Stamp: by(ann), Scheduled: placement.Scheduled(tea, ann, "5")})
 	give(t, l, schedule(ann, "more", time.Hour))
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"mpim/domain"
 	"mpim/domain/conversation"
@@ -26,12 +27,12 @@ type (
 		Data json.RawMessage `json:"data,omitempty"`
 	}
 	sendInput struct {
-		To         target       `json:"to" doc:"One of the two. A user finds or creates the direct conversation."`
-		ClientID   string       `json:"client_id" doc:"1 to 64 characters. Sent again with the same content, the request has no further effect."`
-		Body       body         `json:"body"`
-		ReplyTo    *domain.Seq  `json:"reply_to,omitempty" doc:"The seq of the message that this one answers."`
-		Mentions   mentions     `json:"mentions,omitempty" doc:"Ids of members; or all, which admins of groups may."`
-		ExpiresInS later[int64] `json:"expires_in_s,omitzero"`
+		To         target      `json:"to" doc:"One of the two. A user finds or creates the direct conversation."`
+		ClientID   string      `json:"client_id" doc:"1 to 64 characters. Sent again with the same content, the request has no further effect."`
+		Body       body        `json:"body"`
+		ReplyTo    *domain.Seq `json:"reply_to,omitempty" doc:"The seq of the message that this one answers."`
+		Mentions   mentions    `json:"mentions,omitempty" doc:"Ids of members; or all, which admins of groups may."`
+		ExpiresInS *int64      `json:"expires_in_s,omitempty" doc:"The message goes by itself after so many seconds."`
 	}
 	sendResult struct {
 		Conversation domain.ConversationID `json:"conversation"`
@@ -49,28 +50,13 @@ func (b body) domain() domain.Body {
 }
 
 func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sendResult, error) {
-	if (in.To.User == "") == (in.To.Conversation == "") {
-		return sendResult{}, domain.Errorf(domain.InvalidArgument, "to has either user or conversation")
-	}
-	if err := in.ExpiresInS.refused("expires_in_s"); err != nil {
-		return sendResult{}, err
-	}
-	if err := conversation.CheckClientID(in.ClientID, o.Limits); err != nil {
+	id, err := o.addressed(caller, in.To, in.ClientID)
+	if err != nil {
 		return sendResult{}, err
 	}
 	message := conversation.SendMessage{
-		Stamp: o.stamp(caller), ClientID: in.ClientID, Body: in.Body.domain(), Mentions: in.Mentions, Limits: o.Limits,
-	}
-	id := in.To.Conversation
-	if in.To.User != "" {
-		if o.placed(in.To.User.Partition()) != nil {
-			return sendResult{}, noSuchUser()
-		}
-		id = o.Placement.Pair(caller.User, in.To.User)
-	}
-	var err error
-	if err = o.placed(id.Partition()); err != nil {
-		return sendResult{}, err
+		Stamp: o.stamp(caller), ClientID: in.ClientID, Body: in.Body.domain(), Mentions: in.Mentions,
+		ExpiresIn: expiresIn(in.ExpiresInS), Limits: o.Limits,
 	}
 	if in.ReplyTo != nil {
 		if message.ReplyTo, message.Answered, err = o.answered(ctx, caller, id, *in.ReplyTo); err != nil {
@@ -96,6 +82,36 @@ func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sen
 		Conversation: id, Seq: seq, Event: event, At: formatTime(appended.At), Duplicate: appended.Duplicate,
 		Durability: o.Durability, Changed: at(appended.Position),
 	}, nil
+}
+
+// addressed returns the conversation that something new is for.
+func (o *Operations) addressed(caller Caller, to target, clientID string) (domain.ConversationID, error) {
+	if (to.User == "") == (to.Conversation == "") {
+		return "", domain.Errorf(domain.InvalidArgument, "to has either user or conversation")
+	}
+	if err := conversation.CheckClientID(clientID, o.Limits); err != nil {
+		return "", err
+	}
+	id := to.Conversation
+	if to.User != "" {
+		if o.placed(to.User.Partition()) != nil {
+			return "", noSuchUser()
+		}
+		id = o.Placement.Pair(caller.User, to.User)
+	}
+	return id, o.placed(id.Partition())
+}
+
+// expiresIn returns for how long a message stands; what is out of bounds becomes a time that is refused.
+func expiresIn(seconds *int64) time.Duration {
+	switch {
+	case seconds == nil:
+		return 0
+	case *seconds < 1 || *seconds > int64(conversation.MaxExpiry/time.Second):
+		return -1
+	default:
+		return time.Duration(*seconds) * time.Second
+	}
 }
 
 // answered returns what is known of the message that another answers.

@@ -20,6 +20,7 @@ import (
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
+	"mpim/projections/search"
 	"mpim/schema"
 )
 
@@ -32,6 +33,7 @@ const (
 	presenceProjection = "presence"
 	receiptsProjection = "receipts"
 	contactsProjection = "contacts"
+	searchProjection   = "search"
 )
 
 // Log is the log as operations need it beside their commands.
@@ -50,6 +52,8 @@ type (
 		Conversations(ctx context.Context, user domain.UserID) ([]members.Membership, error)
 		List(ctx context.Context, id domain.ConversationID, after domain.UserID, limit int) ([]members.Member, error)
 		UserSeq(ctx context.Context, user domain.UserID) (int64, error)
+		// Scheduled returns what of a user's waits to be sent, in the order of its time.
+		Scheduled(ctx context.Context, user domain.UserID) ([]members.Scheduled, error)
 	}
 	// Inbox says how conversations look to one user.
 	Inbox interface {
@@ -73,6 +77,7 @@ type (
 		Message(
 			ctx context.Context, id domain.ConversationID, seq domain.Seq, view history.View,
 		) (history.Message, []history.Edit, error)
+		Messages(ctx context.Context, user domain.UserID, found []history.Found) ([]history.Message, error)
 		Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (history.Facts, error)
 		// Ordinal returns how many messages the conversation has up to seq.
 		Ordinal(ctx context.Context, id domain.ConversationID, seq domain.Seq) (int64, error)
@@ -95,6 +100,10 @@ type (
 	// Gateways says where clients can connect.
 	Gateways interface {
 		Gateways(ctx context.Context) ([]schema.GatewayLoad, error)
+	}
+	// Search finds messages by their words.
+	Search interface {
+		Search(ctx context.Context, scopes []search.Scope, written, after string, limit int) (hits []search.Hit, next string, err error)
 	}
 	// Presence says who is online.
 	Presence interface {
@@ -146,6 +155,7 @@ type Config struct {
 	Contacts Contacts
 	Receipts Receipts
 	Gateways Gateways
+	Search   Search
 	Presence Presence
 	Choices  Choices
 	Waiter   Waiter
@@ -213,7 +223,7 @@ func New(config Config) (*Operations, error) {
 		"Log": config.Log == nil, "Placement": config.Placement.Partitions == 0, "Durability": config.Durability == "",
 		"Epoch": config.Epoch == nil, "Tokens": config.Tokens == nil, "Passwords": config.Passwords == nil,
 		"Attempts": config.Attempts == nil, "Members": config.Members == nil, "Inbox": config.Inbox == nil,
-		"Recent": config.Recent == nil, "History": config.History == nil, "Contacts": config.Contacts == nil,
+		"Recent": config.Recent == nil, "History": config.History == nil, "Search": config.Search == nil, "Contacts": config.Contacts == nil,
 		"Presence": config.Presence == nil, "Receipts": config.Receipts == nil, "Gateways": config.Gateways == nil,
 		"Choices": config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
 	} {

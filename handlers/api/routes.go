@@ -193,6 +193,22 @@ func (o *Operations) aboutMessages() []*Operation {
 			Summary: "Say who got and who read a message, and when.",
 		}, o.messageReceipts),
 		define(o, Operation{
+			Method: "message.search", Verb: http.MethodGet, Path: "/v1/messages/search",
+			Summary: "Find messages by their words, the newest first.", Large: true,
+		}, o.search),
+		define(o, Operation{
+			Method: "message.schedule", Verb: http.MethodPost, Path: "/v1/scheduled", Status: http.StatusCreated,
+			Summary: "Have a message sent later.", Changes: true, Limit: SendLimit,
+		}, o.schedule),
+		define(o, Operation{
+			Method: "message.unschedule", Verb: http.MethodDelete, Path: "/v1/scheduled/{scheduled}",
+			Summary: "Take a message back that waits to be sent.", Changes: true,
+		}, o.unschedule),
+		define(o, Operation{
+			Method: "message.scheduled", Verb: http.MethodGet, Path: "/v1/scheduled",
+			Summary: "List the caller's messages that wait to be sent, in the order of their times.", Large: true,
+		}, o.scheduled),
+		define(o, Operation{
 			Method: "receipt.move", Verb: http.MethodPost, Path: oneConversation + "/receipts", Limit: ReceiptLimit,
 			Summary: "Say how far messages were delivered and read.", Changes: true, Cumulative: true,
 		}, o.receipt),

@@ -76,7 +76,7 @@ func (w *Worker) send(ctx context.Context, timer string, due conversation.Due) (
 		return false, nil
 	}
 	fire := conversation.FireScheduled{
-		Stamp: domain.NewStamp(waiting.Sender, w.config.Now()), Scheduled: due.Sends, Limits: w.config.Limits,
+		Stamp: domain.NewStamp(waiting.Sender, w.config.Now()), Scheduled: due.Sends,
 	}
 	sender, err := w.profile(ctx, waiting.Sender)
 	if err != nil {

@@ -28,8 +28,6 @@ type Log interface {
 // Config is what a Worker needs.
 type Config struct {
 	Log Log
-	// Limits bound what is sent. Default: conversation.DefaultLimits.
-	Limits conversation.Limits
 	// Interval is how often the due list is looked at. Default: 500 ms.
 	Interval time.Duration
 	// Now tells the time. Default: time.Now.
@@ -60,9 +58,6 @@ func New(c Config) (*Worker, error) {
 	if c.Log == nil {
 		return nil, errors.New("timers: Config.Log is missing")
 	}
-	if c.Limits == (conversation.Limits{}) {
-		c.Limits = conversation.DefaultLimits()
-	}
 	if c.Interval <= 0 {
 		c.Interval = 500 * time.Millisecond
 	}
@@ -92,6 +87,12 @@ func (w *Worker) Run(ctx context.Context, partition int) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// Fire fires what is due in a partition now, once over.
+func (w *Worker) Fire(ctx context.Context, partition int) error {
+	_, err := w.round(ctx, partition, make(map[string]time.Time))
+	return err
 }
 
 // round fires what is due now, and returns when to look again.

@@ -316,9 +316,7 @@ func TestTheDueListFollowsFromTheEvents(t *testing.T) {
 			case 4:
 				_ = w.try(conversation.Unschedule{Stamp: w.by(name), Scheduled: w.place.Scheduled(w.group, w.users[name], text)})
 			case 5:
-				_ = w.try(conversation.FireScheduled{
-					Stamp: w.by(name), Scheduled: w.place.Scheduled(w.group, w.users[name], text), Limits: conversation.DefaultLimits(),
-				})
+				_ = w.try(conversation.FireScheduled{Stamp: w.by(name), Scheduled: w.place.Scheduled(w.group, w.users[name], text)})
 			default:
 				_ = w.try(conversation.ExpireMessage{Stamp: w.by(""), Message: about})
 			}

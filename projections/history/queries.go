@@ -83,6 +83,51 @@ func (q *Queries) Message(
 	return message, edits, err
 }
 
+// Found names a message, and the windows through which its conversation is seen.
+type Found struct {
+	Conversation domain.ConversationID
+	Seq          domain.Seq
+	Windows      domain.Windows
+}
+
+// Messages returns those of the messages that the user may see, as the user reads them, in their order; at most MaxLimit are
+// asked for. All of them are as of one moment.
+func (q *Queries) Messages(ctx context.Context, user domain.UserID, found []Found) ([]Message, error) {
+	if len(found) > MaxLimit {
+		return nil, domain.Errorf(domain.InvalidArgument, "at most %d messages are read at once", MaxLimit)
+	}
+	byConversation := make(map[domain.ConversationID][]Found)
+	for _, f := range found {
+		if f.Windows.Contains(f.Seq) {
+			byConversation[f.Conversation] = append(byConversation[f.Conversation], f)
+		}
+	}
+	read := make(map[numberedKey]Message)
+	err := q.live(ctx, func(s *store) error {
+		for id, some := range byConversation {
+			rows, err := s.some(ctx, id, some)
+			if err != nil {
+				return err
+			}
+			messages, err := s.seen(ctx, id, rows, View{User: user, Windows: some[0].Windows})
+			if err != nil {
+				return err
+			}
+			for _, m := range messages {
+				read[numberedKey{string(id), int64(m.Seq)}] = m
+			}
+		}
+		return nil
+	})
+	messages := make([]Message, 0, len(found))
+	for _, f := range found {
+		if m, ok := read[numberedKey{string(f.Conversation), int64(f.Seq)}]; ok {
+			messages = append(messages, m)
+		}
+	}
+	return messages, err
+}
+
 // Facts returns what edit, recall, react and reply are decided on. An error is of kind NotFound where the sequence is no
 // message, or one that this projection has not seen yet.
 func (q *Queries) Facts(ctx context.Context, id domain.ConversationID, seq domain.Seq) (facts Facts, err error) {

@@ -51,6 +51,18 @@ func (s *store) message(ctx context.Context, id domain.ConversationID, seq domai
 	return rows[0], nil
 }
 
+// some returns the rows of some messages of a conversation, ascending.
+func (s *store) some(ctx context.Context, id domain.ConversationID, found []Found) (rows []*messageRow, err error) {
+	seqs := make([]int64, len(found))
+	for i, f := range found {
+		seqs[i] = int64(f.Seq)
+	}
+	if err := s.from(&rows, messagesTable, id).Where("r.seq IN (?)", bun.List(seqs)).OrderExpr("r.seq").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read messages that were found: %w", err)
+	}
+	return rows, nil
+}
+
 // revisions returns every body that the messages had, in order.
 func (s *store) revisions(
 	ctx context.Context, id domain.ConversationID, of []*messageRow,

@@ -1,5 +1,8 @@
-// Package members keeps in Redis who belongs to which conversation, from when to when, and with which role; and how many
-// changes there were to what a user sees of its own (user_seq).
+// Package members keeps in Redis who belongs to which conversation, from when to when, and with which role; how many
+// changes there were to what a user sees of its own (user_seq); and which messages of a user wait to be sent.
+//
+// Windows are kept as members come and go. That a group shows its present members everything is no event of theirs, and
+// is not in them: who may read what is decided on decision state.
 //
 // # Keys
 //
@@ -7,6 +10,7 @@
 //	group:order:{<conversation>}    sorted set of a group's present members, all with score 0: pages by user id
 //	user:conversations:{<user>}     hash: conversation → the same value
 //	user:seq:{<user>}               hash: partition → changes that came from it
+//	user:scheduled:{<user>}         hash: message that waits to be sent → when
 //
 // Each hash has guards, "~<partition>" → the last sequence of that partition that was folded into it. Pairs have rosters
 // like groups.

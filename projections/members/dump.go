@@ -26,6 +26,10 @@ func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string
 		{rosterName, func(id, _ string) bool { return lives(id) }},
 		{userName, func(_, field string) bool { return lives(field) || field == guard }},
 		{seqName, func(_, field string) bool { return field == strconv.Itoa(partition) || field == guard }},
+		{scheduledName, func(_, field string) bool {
+			id, _ := domain.ScheduledID(field).Conversation()
+			return lives(string(id)) || field == guard
+		}},
 	} {
 		keys, err := p.Keys(ctx, strings.TrimSuffix(p.OutsideKey(part.name, ""), "}"))
 		if err != nil {

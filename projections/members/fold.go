@@ -104,6 +104,7 @@ func (f *folding) apply(e event, w *checkpoint.Writes) {
 		// The guard lets this through once, so adding is as good as setting.
 		g.Do(e.Seq, "HINCRBY", f.p.OutsideKey(seqName, string(user)), strconv.Itoa(e.Partition), "1")
 	}
+	f.schedule(e, w)
 	id := e.Conversation()
 	roster := f.rosters[id]
 	if roster == nil || roster.ended > 0 && e.ConversationSeq > roster.ended {

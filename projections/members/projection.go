@@ -44,7 +44,8 @@ func (*Projection) Handles(t domain.EventType) bool {
 		domain.TypeMemberRoleChanged, domain.TypeMemberMuted,
 		domain.TypeAccountUpdated, domain.TypeSettingsChanged,
 		domain.TypeContactRequested, domain.TypeContactAccepted, domain.TypeContactDeclined, domain.TypeContactRemoved,
-		domain.TypeContactRemarked, domain.TypeUserBlocked, domain.TypeUserUnblocked:
+		domain.TypeContactRemarked, domain.TypeUserBlocked, domain.TypeUserUnblocked,
+		domain.TypeScheduleCreated, domain.TypeScheduleCancelled, domain.TypeScheduleFired, domain.TypeScheduleFailed:
 		return true
 	default:
 		return false
@@ -62,6 +63,8 @@ const (
 	orderName  = "group:order"
 	userName   = "user:conversations"
 	seqName    = "user:seq"
+
+	scheduledName = "user:scheduled"
 )
 
 // dissolvedField of a roster holds the sequence of the event that dissolved the conversation. All other fields but the

@@ -26,6 +26,7 @@ import (
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
+	"mpim/projections/search"
 	"mpim/schema"
 	"mpim/schema/migrations"
 )
@@ -76,6 +77,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		history.New(db),
 		contacts.New(db),
 		receipts.New(db),
+		search.New(db),
 	}
 	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(strings.Repeat("k", auth.MinKeyBytes))})
 	if err != nil {
@@ -89,7 +91,8 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Log: b.Log, Placement: b.Placement, Durability: "appended", Epoch: b.Epoch, EpochNumber: b.epochNumber,
 		Tokens: tokens, Passwords: passwords, Attempts: b.Attempts,
 		Members: members.NewQueries(client), Inbox: inbox.NewQueries(client), Recent: recent.NewQueries(client),
-		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Receipts: receipts.NewQueries(db), Gateways: b, Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
+		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Search: search.NewQueries(db),
+		Receipts: receipts.NewQueries(db), Gateways: b, Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
 		Waiter: waiter{b}, Typing: typing{b}, Limits: conversation.DefaultLimits(), Now: b.Now,
 	}
 	if configure != nil {
