@@ -57,7 +57,7 @@ func (t *timeOrNull) UnmarshalJSON(b []byte) error {
 
 // Schema describes both.
 func (timeOrNull) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Nullable: true}
+	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString, Format: "date-time"}, {Type: "null"}}}
 }
 
 func (o *Operations) groupUpdate(ctx context.Context, caller Caller, in groupUpdateInput) (Changed, error) {

@@ -31,15 +31,21 @@ func (w *Worker) fire(ctx context.Context, timer domain.Timer) error {
 		changed, err = w.execute(ctx, timer.Name, due.Conversation, expire)
 	}
 	switch {
-	case domain.CodeOf(err) == domain.FailedPrecondition && err != nil:
-		return nil // the entry is gone
 	case err != nil:
-		return err
+		return gone(err)
 	case !changed:
 		return w.nothing(ctx, timer)
 	}
 	w.metrics.fire(due, w.config.Now().Sub(timer.At))
 	return nil
+}
+
+// gone returns nil for the error that says that the entry is not there any more, and all others as they are.
+func gone(err error) error {
+	if domain.CodeOf(err) == domain.FailedPrecondition {
+		return nil
+	}
+	return err
 }
 
 // nothing tells an entry that was taken off between the look at the list and the look at the state from one that is for

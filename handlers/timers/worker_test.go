@@ -32,9 +32,9 @@ type world struct {
 	n     int
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	w := &world{t: t, log: commandtest.New(1), place: domain.Placement{Partitions: 1}, users: make(map[string]domain.UserID)}
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	w := &world{t: tb, log: commandtest.New(1), place: domain.Placement{Partitions: 1}, users: make(map[string]domain.UserID)}
 	for _, name := range []string{"ann", "bob", "eve"} {
 		w.users[name] = w.place.User(name)
 		w.account(name, account.Register{Stamp: w.by(name), Username: name, DisplayName: name, PasswordHash: "x"})
