@@ -92,7 +92,8 @@ func gather(t *testing.T, members int) *crowd {
 	}
 	c.group = made.Conversation.Conversation
 	c.everybody(t, func(n int) error {
-		return c.connect(ctx, c.members[n], "crowd-"+strconv.Itoa(n%crowdGateways), uint32(n))
+		_, err := c.connect(ctx, c.members[n], "crowd-"+strconv.Itoa(n%crowdGateways), uint32(n))
+		return err
 	})
 	// Typing is pushed to who is known: until it reaches all others, some connections are not folded yet.
 	eventually(t, "all are online", func() error {

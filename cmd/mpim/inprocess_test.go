@@ -105,19 +105,19 @@ func (p *inProcess) user(ctx context.Context, name string) (api.Caller, error) {
 }
 
 // connect says that a user is connected to a gateway, as that would, in the log and to the push owners.
-func (p *inProcess) connect(ctx context.Context, caller api.Caller, gateway string, number uint32) error {
-	id := domain.NewConnectionID(caller.User, append(entropy()[:8], byte(number>>24), byte(number>>16), byte(number>>8), byte(number)))
+func (p *inProcess) connect(ctx context.Context, caller api.Caller, gateway string, number uint32) (id domain.ConnectionID, err error) {
+	id = domain.NewConnectionID(caller.User, append(entropy()[:8], byte(number>>24), byte(number>>16), byte(number>>8), byte(number)))
 	partition, _ := caller.User.Partition()
-	err := p.give(ctx, caller.User, account.Connect{
+	err = p.give(ctx, caller.User, account.Connect{
 		Stamp: domain.NewStamp(caller.User, time.Now()), Session: caller.Session, Connection: id, Gateway: gateway,
 	})
 	if err != nil {
-		return err
+		return id, err
 	}
 	_, _, err = p.stores.bus.Connected(ctx, partition, schema.Connected{
 		Connection: id, User: caller.User, Session: caller.Session, Gateway: gateway,
 	})
-	return err
+	return id, err
 }
 
 func (p *inProcess) give(ctx context.Context, user domain.UserID, c account.Command) error {

@@ -89,6 +89,7 @@ func plausible(f api.Field, caller api.Caller, group string) string {
 // Every operation meets every kind of wrong value in every member. What is refused has a code that blames the request, and
 // has changed nothing. Operations that are new are met too.
 func TestHostileValues(t *testing.T) {
+	t.Parallel()
 	b := apitest.New(t, nil)
 	alice := b.User(t, "alice")
 	group := newGroup(t, b, alice)
