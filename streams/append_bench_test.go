@@ -33,10 +33,12 @@ func BenchmarkAppend(b *testing.B) {
 	b.Run("xadd", func(b *testing.B) { benchmarkXAdd(b, server.Client()) })
 	for _, conversations := range []int{4096, 64} {
 		b.Run(fmt.Sprintf("conversations=%d", conversations), func(b *testing.B) {
-			benchmarkAppend(b, server.Client(), conversations, nil)
+			benchmarkAppend(b, server.Client(), conversations, streams.Config{})
 		})
 	}
-	b.Run("sealed", func(b *testing.B) { benchmarkAppend(b, server.Client(), 4096, benchSealer{}) })
+	b.Run("sealed", func(b *testing.B) { benchmarkAppend(b, server.Client(), 4096, streams.Config{Sealer: benchSealer{}}) })
+	// What each append costs where none shares its call with others.
+	b.Run("batch=1", func(b *testing.B) { benchmarkAppend(b, server.Client(), 4096, streams.Config{MaxBatch: 1}) })
 }
 
 // benchSealer seals as package seal does with a key that is in memory.
@@ -91,12 +93,12 @@ func benchCommit(aggregate domain.Aggregate, n int) domain.Commit {
 	}
 }
 
-func benchmarkAppend(b *testing.B, client *redis.Client, conversations int, sealer streams.Sealer) {
+func benchmarkAppend(b *testing.B, client *redis.Client, conversations int, config streams.Config) {
 	b.Helper()
 	if err := client.FlushAll(b.Context()).Err(); err != nil {
 		b.Fatal(err)
 	}
-	log, identity := benchLog(b, client, sealer)
+	log, identity := benchLog(b, client, config)
 	fillRequests(b, client)
 	aggregates := make([]domain.Aggregate, conversations)
 	for i := range aggregates {
@@ -121,7 +123,7 @@ func benchmarkAppend(b *testing.B, client *redis.Client, conversations int, seal
 }
 
 // benchLog runs a new log on the server.
-func benchLog(b *testing.B, client *redis.Client, sealer streams.Sealer) (*streams.Log, streams.Identity) {
+func benchLog(b *testing.B, client *redis.Client, config streams.Config) (*streams.Log, streams.Identity) {
 	b.Helper()
 	identity, err := streams.NewIdentity(benchPartitions)
 	if err != nil {
@@ -130,7 +132,8 @@ func benchLog(b *testing.B, client *redis.Client, sealer streams.Sealer) (*strea
 	if err := streams.Create(b.Context(), client, identity); err != nil {
 		b.Fatal(err)
 	}
-	log, err := streams.New(streams.Config{Client: client, Identity: identity, Sealer: sealer})
+	config.Client, config.Identity = client, identity
+	log, err := streams.New(config)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/schema"
+	"mpim/streams"
 	"mpim/streams/streamstest"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkMemory(b *testing.B) {
 		if err := client.FlushAll(b.Context()).Err(); err != nil {
 			b.Fatal(err)
 		}
-		log, _ := benchLog(b, client, nil)
+		log, _ := benchLog(b, client, streams.Config{})
 		aggregates := neighbours(log.Identity(), 100)
 		var next atomic.Int64
 		var wait sync.WaitGroup
