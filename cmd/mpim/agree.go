@@ -10,6 +10,7 @@ import (
 	"mpim/projections/contacts"
 	"mpim/projections/database"
 	"mpim/projections/history"
+	"mpim/projections/notices"
 	"mpim/projections/receipts"
 	"mpim/projections/search"
 	"mpim/schema/migrations"
@@ -197,4 +198,18 @@ func (q agreedContacts) List(ctx context.Context, after domain.UserID, limit int
 		return nil, err
 	}
 	return q.Queries.List(ctx, after, limit)
+}
+
+// agreedNotices is the same for notices.
+type agreedNotices struct {
+	*notices.Queries
+	stores *stores
+}
+
+// List returns the notices that are for a reader.
+func (q agreedNotices) List(ctx context.Context, reader notices.Reader, after string, limit int) ([]notices.Notice, string, error) {
+	if err := q.stores.agree(ctx); err != nil {
+		return nil, "", domain.Wrap(domain.Unavailable, err, "notices cannot be read now: try again")
+	}
+	return q.Queries.List(ctx, reader, after, limit)
 }

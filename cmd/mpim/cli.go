@@ -47,6 +47,7 @@ type cli struct {
 	Deadletter deadletterCommand `cmd:"" help:"Events whose side effect was given up: list, retry, discard."`
 	User       userCommand       `cmd:"" help:"Create, show, suspend and restore accounts."`
 	Session    sessionCommand    `cmd:"" help:"List and end users' sessions."`
+	Notice     noticeCommand     `cmd:"" help:"Tell users something."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

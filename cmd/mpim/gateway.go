@@ -22,6 +22,7 @@ import (
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
+	"mpim/projections/notices"
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
@@ -193,8 +194,8 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		Tokens:      tokens, Passwords: passwords, Attempts: streams.Attempts{Client: s.redis},
 		Members: members.NewQueries(s.redis), Inbox: inbox.NewQueries(s.redis), Recent: recent.NewQueries(s.redis),
 		History: agreedQueries{history.NewQueries(s.db), s}, Contacts: agreedContacts{contacts.NewQueries(s.db), s},
-		Search:   agreedSearch{search.NewQueries(s.db), s},
-		Receipts: agreedReceipts{receipts.NewQueries(s.db), s}, Gateways: s.bus,
+		Search:  agreedSearch{search.NewQueries(s.db), s},
+		Notices: agreedNotices{notices.NewQueries(s.db), s}, Receipts: agreedReceipts{receipts.NewQueries(s.db), s}, Gateways: s.bus,
 		Archive: agreedArchive{archive.Archive{DB: s.db}, s}, Presence: presence.NewQueries(s.redis), Choices: choices,
 		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})

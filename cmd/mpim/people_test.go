@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,8 @@ func TestPeople(t *testing.T) {
 	t.Run("contacts", func(t *testing.T) { overBoth(t, d, contactBooks) })
 	t.Run("blocks", func(t *testing.T) { overBoth(t, d, blocks) })
 	t.Run("strangers", func(t *testing.T) { overBoth(t, d, strangers) })
+	t.Run("administration", func(t *testing.T) { overBoth(t, d, administration(d)) })
+	t.Run("notices", func(t *testing.T) { overBoth(t, d, noticeBoard(d)) })
 }
 
 func profiles(t *testing.T, meet func(string) *person) {
@@ -281,4 +284,102 @@ func strangers(t *testing.T, meet func(string) *person) {
 	ann.refused(t, "permission_denied", "message.send", hello)
 	ben.do(t, "account.update", params{"strangers": "anyone"}, nil)
 	ann.do(t, "message.send", hello, nil)
+}
+
+// appoint makes an administrator of a person, from the command line.
+func (d *deployment) appoint(t *testing.T, p *person) {
+	t.Helper()
+	if output, err := d.run(t.Context(), "user", "admin", p.User.Username); err != nil {
+		t.Fatalf("user admin: %v: %s", err, output)
+	}
+}
+
+func administration(d *deployment) func(*testing.T, func(string) *person) {
+	return func(t *testing.T, meet func(string) *person) {
+		t.Helper()
+		root, ann := meet("admin-root"), meet("admin-ann")
+		user := params{"user": ann.User.ID}
+		root.refused(t, "permission_denied", "admin.user.get", user)
+		d.appoint(t, root)
+		root.do(t, "admin.user.suspend", params{"user": ann.User.ID, "reason": "spam"}, nil)
+		root.do(t, "admin.user.suspend", user, nil)
+		if code := ann.socket.code(); code != 4102 {
+			t.Errorf("the socket of a suspended user closed with %d", code)
+		}
+		credentials := params{"username": ann.User.Username, "password": ann.User.Username + "-password"}
+		root.refused(t, "permission_denied", "session.create", credentials)
+		if _, err := rest(t.Context(), "GET", ann.base+"/v1/me", ann.Token, nil, nil); codeOf(err) != "permission_denied" {
+			t.Errorf("a suspended user: %v", err)
+		}
+		var shown struct {
+			User struct {
+				Suspended bool `json:"suspended"`
+			} `json:"user"`
+		}
+		if root.do(t, "admin.user.get", user, &shown); !shown.User.Suspended {
+			t.Errorf("shown as %+v", shown)
+		}
+		root.do(t, "admin.user.restore", user, nil)
+		ann.connect(t)
+		var list sessionList
+		if root.do(t, "admin.session.list", user, &list); len(list.Sessions) != 1 || list.Sessions[0].Current {
+			t.Fatalf("sessions %+v", list)
+		}
+		root.do(t, "admin.session.revoke", params{"user": ann.User.ID, "session": list.Sessions[0].Session}, nil)
+		if code := ann.socket.code(); code != 4101 {
+			t.Errorf("the socket of a revoked session closed with %d", code)
+		}
+		root.do(t, "admin.user.password", params{"user": "@" + ann.User.Username, "password": "set by root"}, nil)
+		root.refused(t, "unauthenticated", "session.create", credentials)
+		credentials["password"] = "set by root"
+		root.do(t, "session.create", credentials, nil)
+		root.do(t, "admin.user.list", params{"limit": 1}, nil)
+	}
+}
+
+func noticeBoard(d *deployment) func(*testing.T, func(string) *person) {
+	return func(t *testing.T, meet func(string) *person) {
+		t.Helper()
+		root, ann, ben := meet("notice-root"), meet("notice-ann"), meet("notice-ben")
+		d.appoint(t, root)
+		ann.refused(t, "permission_denied", "notice.publish", params{"title": "a", "text": "b", "to": "all"})
+		var first, again struct {
+			Notice struct {
+				Event, Title, Priority string
+			} `json:"notice"`
+		}
+		all := params{"title": "To all of " + root.User.Username, "text": "hello", "to": "all", "client_id": "n1"}
+		root.do(t, "notice.publish", all, &first)
+		if root.do(t, "notice.publish", all, &again); again != first || first.Notice.Priority != "normal" {
+			t.Errorf("published %+v, then %+v", first, again)
+		}
+		position := root.do(t, "notice.publish", params{"title": "Secret", "text": "for ann", "to": params{"users": []string{ann.User.ID}}, "priority": "high"}, nil)
+		noticed := func(p *person, title string) {
+			t.Helper()
+			p.pushes.find(t, "notice", func(raw json.RawMessage) bool {
+				return decoded[struct{ Title string }](t, raw).Title == title
+			})
+		}
+		noticed(ann, first.Notice.Title)
+		noticed(ben, first.Notice.Title)
+		noticed(ann, "Secret")
+		titles := func(p *person) string {
+			t.Helper()
+			var list struct {
+				Notices []struct{ Title string } `json:"notices"`
+			}
+			p.do(t, "notice.list", params{"limit": 2, "after_position": position}, &list)
+			var titles []string
+			for _, n := range list.Notices {
+				titles = append(titles, n.Title)
+			}
+			return strings.Join(titles, ", ")
+		}
+		if got := titles(ann); got != "Secret, "+first.Notice.Title {
+			t.Errorf("ann finds %s", got)
+		}
+		if got := titles(ben); !strings.HasPrefix(got, first.Notice.Title) {
+			t.Errorf("ben finds %s", got)
+		}
+	}
 }

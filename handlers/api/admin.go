@@ -24,11 +24,12 @@ type (
 		User Account `json:"user"`
 		Changed
 	}
-	adminUserInput struct {
+	// OfUser is embedded in parameters that name a user.
+	OfUser struct {
 		User string `json:"user" doc:"The id of a user, or @ and a user name."`
 	}
 	adminGetInput struct {
-		adminUserInput
+		OfUser
 		ReadAfter
 	}
 	adminListInput struct {
@@ -49,19 +50,19 @@ type (
 		Administrator bool   `json:"administrator,omitzero"`
 	}
 	adminSuspendInput struct {
-		adminUserInput
+		OfUser
 		Reason string `json:"reason,omitempty" doc:"Up to 256 characters, kept in the event."`
 	}
 	adminPasswordInput struct {
-		adminUserInput
+		OfUser
 		Password string `json:"password" doc:"8 to 256 bytes."`
 	}
 	adminAppointInput struct {
-		adminUserInput
+		OfUser
 		Administrator bool `json:"administrator"`
 	}
 	adminSessionInput struct {
-		adminUserInput
+		OfUser
 		Session string `json:"session" doc:"The id of one of the user's sessions."`
 	}
 )
@@ -176,7 +177,7 @@ func (o *Operations) adminUserSuspend(ctx context.Context, caller Caller, in adm
 	return o.administer(ctx, in.User, account.Suspend{Stamp: o.stamp(caller), Reason: in.Reason})
 }
 
-func (o *Operations) adminUserRestore(ctx context.Context, caller Caller, in adminUserInput) (accountChanged, error) {
+func (o *Operations) adminUserRestore(ctx context.Context, caller Caller, in OfUser) (accountChanged, error) {
 	return o.administer(ctx, in.User, account.Restore{Stamp: o.stamp(caller)})
 }
 

@@ -43,5 +43,8 @@ func (o *Operations) aboutAdministration() []*Operation {
 			Method: "notice.publish", Verb: http.MethodPost, Path: "/v1/admin/notices", Status: http.StatusCreated,
 			Summary: "Tell everyone, some users, or the members of a conversation something.", Admin: true, Changes: true,
 		}, o.noticePublish),
+		define(o, Operation{
+			Method: "notice.list", Verb: http.MethodGet, Path: "/v1/notices", Summary: "List the notices that are for the caller, the newest first.",
+		}, o.noticeList),
 	}
 }

@@ -71,6 +71,7 @@ var bad = map[string]map[domain.Code][]string{
 		domain.NotFound: {`{"title":"a","text":"b","to":{"users":["x"]}}`, `{"title":"a","text":"b","to":{"conversation":"x"}}`},
 		domain.TooLarge: {`{"title":"` + strings.Repeat("t", 129) + `","text":"b","to":"all"}`, `{"title":"a","text":"` + strings.Repeat("t", 4097) + `","to":"all"}`},
 	},
+	"notice.list":          {domain.InvalidArgument: {`{"limit":0}`, `{"limit":101}`, `{"after":"x"}`, `{"after_position":"x"}`}},
 	"admin.session.list":   {domain.NotFound: {`{"user":"x"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B","after_position":"x"}`}},
 	"admin.session.revoke": {domain.NotFound: {`{"user":"x","session":"y"}`, `{"user":"$B","session":"y"}`}, domain.InvalidArgument: {`{}`, `{"user":"$B"}`}},
 	"account.register": {

@@ -17,6 +17,7 @@ import (
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
+	"mpim/projections/notices"
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
@@ -34,6 +35,7 @@ const (
 	receiptsProjection = "receipts"
 	contactsProjection = "contacts"
 	searchProjection   = "search"
+	noticesProjection  = "notices"
 )
 
 // Log is the log as operations need it beside their commands.
@@ -105,6 +107,10 @@ type (
 	Search interface {
 		Search(ctx context.Context, scopes []search.Scope, written, after string, limit int) (hits []search.Hit, next string, err error)
 	}
+	// Notices has every notice.
+	Notices interface {
+		List(ctx context.Context, reader notices.Reader, after string, limit int) ([]notices.Notice, string, error)
+	}
 	// Presence says who is online.
 	Presence interface {
 		Get(ctx context.Context, users []domain.UserID) ([]presence.Presence, error)
@@ -156,6 +162,7 @@ type Config struct {
 	Receipts Receipts
 	Gateways Gateways
 	Search   Search
+	Notices  Notices
 	Presence Presence
 	Choices  Choices
 	Waiter   Waiter
@@ -224,7 +231,7 @@ func New(config Config) (*Operations, error) {
 		"Epoch": config.Epoch == nil, "Tokens": config.Tokens == nil, "Passwords": config.Passwords == nil,
 		"Attempts": config.Attempts == nil, "Members": config.Members == nil, "Inbox": config.Inbox == nil,
 		"Recent": config.Recent == nil, "History": config.History == nil, "Search": config.Search == nil, "Contacts": config.Contacts == nil,
-		"Presence": config.Presence == nil, "Receipts": config.Receipts == nil, "Gateways": config.Gateways == nil,
+		"Presence": config.Presence == nil, "Receipts": config.Receipts == nil, "Gateways": config.Gateways == nil, "Notices": config.Notices == nil,
 		"Choices": config.Choices == nil, "Waiter": config.Waiter == nil, "Typing": config.Typing == nil,
 	} {
 		if missing {

@@ -19,11 +19,11 @@ type (
 		Strangers   *string `json:"strangers,omitempty" enum:"anyone,contacts" doc:"From whom the caller takes direct messages."`
 	}
 	accountUpdateResult struct {
-		accountResult
+		OwnAccount
 		Changed
 	}
-	// accountResult is what only oneself sees of an account, beside the user that everybody sees.
-	accountResult struct {
+	// OwnAccount is what only oneself sees of an account, beside the user that everybody sees.
+	OwnAccount struct {
 		User          User   `json:"user"`
 		Strangers     string `json:"strangers" enum:"anyone,contacts" doc:"From whom the caller takes direct messages."`
 		Administrator bool   `json:"administrator,omitzero" doc:"The caller may do what administrators do."`
@@ -44,18 +44,18 @@ type (
 // MaxUsers is how many users one request names.
 const MaxUsers = 100
 
-func ownAccount(user domain.UserID, p account.Profile) accountResult {
-	return accountResult{User: userObject(user, p), Strangers: p.Strangers(), Administrator: p.Administrator}
+func ownAccount(user domain.UserID, p account.Profile) OwnAccount {
+	return OwnAccount{User: userObject(user, p), Strangers: p.Strangers(), Administrator: p.Administrator}
 }
 
-func (o *Operations) accountGet(ctx context.Context, caller Caller, in accountGetInput) (accountResult, error) {
+func (o *Operations) accountGet(ctx context.Context, caller Caller, in accountGetInput) (OwnAccount, error) {
 	// Accounts are read from decision state, which has passed every position that was ever answered.
 	if _, err := o.parsePosition(in.AfterPosition); err != nil {
-		return accountResult{}, err
+		return OwnAccount{}, err
 	}
 	profile, err := o.profile(ctx, caller.User)
 	if err != nil {
-		return accountResult{}, err
+		return OwnAccount{}, err
 	}
 	return ownAccount(caller.User, profile), nil
 }

@@ -19,7 +19,10 @@
 // left does not. So a notice to a group of any size is two rows. A reader's list is a merge of few ranges of the key of
 // audiences: all, the reader, and the reader's conversations.
 //
+// A notice for those who are connected to a gateway, or with a client of a name, is listed for all whom these conditions
+// would narrow: they say who is told at once.
+//
 // What says to whom a notice goes, "to" of the event, is "all", or an object with one of: "users", a list of ids;
-// "conversation", an id, and then maybe "roles", a list of roles. Other forms, which a later version may write, are for
+// "conversation", an id, and then maybe "roles", a list of roles; "gateway" and "client" narrow either, or all. Other forms, which a later version may write, are for
 // nobody here.
 package notices

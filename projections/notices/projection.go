@@ -146,9 +146,15 @@ func audiencesOf(to json.RawMessage) (keys []string) {
 		Users        []domain.UserID       `json:"users"`
 		Conversation domain.ConversationID `json:"conversation"`
 		Roles        []domain.Role         `json:"roles"`
+		Gateway      string                `json:"gateway"`
+		Client       string                `json:"client"`
 	}
 	if json.Unmarshal(to, &some) != nil {
 		return nil
+	}
+	if some.Users == nil && some.Conversation == "" && (some.Gateway != "" || some.Client != "") {
+		// Who is connected where and with what is not known to a list: whoever might be meant finds it.
+		return []string{everybody}
 	}
 	for _, user := range some.Users {
 		if _, ok := user.Partition(); ok {

@@ -23,6 +23,7 @@ import (
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
+	"mpim/projections/notices"
 	"mpim/projections/presence"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
@@ -78,6 +79,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		contacts.New(db),
 		receipts.New(db),
 		search.New(db),
+		notices.New(db),
 	}
 	tokens, err := auth.NewTokens(auth.TokensConfig{Key: []byte(strings.Repeat("k", auth.MinKeyBytes))})
 	if err != nil {
@@ -92,7 +94,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 		Tokens: tokens, Passwords: passwords, Attempts: b.Attempts,
 		Members: members.NewQueries(client), Inbox: inbox.NewQueries(client), Recent: recent.NewQueries(client),
 		History: history.NewQueries(db), Contacts: contacts.NewQueries(db), Search: search.NewQueries(db),
-		Receipts: receipts.NewQueries(db), Gateways: b, Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
+		Notices: notices.NewQueries(db), Receipts: receipts.NewQueries(db), Gateways: b, Presence: presence.NewQueries(client), Choices: presence.NewChoices(client, nil),
 		Waiter: waiter{b}, Typing: typing{b}, Limits: conversation.DefaultLimits(), Now: b.Now,
 	}
 	if configure != nil {
