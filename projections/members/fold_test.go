@@ -55,13 +55,17 @@ func draw(tb testing.TB, r *rapid.T, log *projectionstest.Log) {
 	for range rapid.IntRange(1, 40).Draw(r, "events") {
 		c := rapid.SampledFrom([]domain.ConversationID{group, pair}).Draw(r, "conversation").Aggregate()
 		actor := rapid.SampledFrom([]domain.UserID{alice, bob}).Draw(r, "actor")
-		log.Append(tb, c, actor, drawFact(r))
+		log.Append(tb, c, actor, drawFact(r, c))
 	}
 }
 
-func drawFact(r *rapid.T) domain.Fact {
+func drawScheduled(r *rapid.T, of domain.Aggregate) domain.ScheduledID {
+	return domain.Placement{}.Scheduled(of.Conversation(), alice, rapid.SampledFrom([]string{"1", "2"}).Draw(r, "scheduled"))
+}
+
+func drawFact(r *rapid.T, of domain.Aggregate) domain.Fact {
 	user := rapid.SampledFrom([]domain.UserID{alice, bob}).Draw(r, "user")
-	switch rapid.IntRange(0, 15).Draw(r, "fact") {
+	switch rapid.IntRange(0, 18).Draw(r, "fact") {
 	case 0:
 		return &domain.ConversationCreated{
 			Kind: domain.GroupConversation, Members: []domain.MemberRole{{User: user, Role: domain.Owner}},
@@ -90,6 +94,14 @@ func drawFact(r *rapid.T) domain.Fact {
 		return &domain.ContactRequested{User: user}
 	case 14:
 		return &domain.UserBlocked{User: user}
+	case 15:
+		return &domain.ScheduleCreated{Scheduled: drawScheduled(r, of), DeliverAt: domain.NewInstant(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))}
+	case 16:
+		return &domain.ScheduleFired{Scheduled: drawScheduled(r, of), Message: 1}
+	case 17:
+		return rapid.SampledFrom([]domain.Fact{
+			&domain.ScheduleCancelled{Scheduled: drawScheduled(r, of)}, &domain.ScheduleFailed{Scheduled: drawScheduled(r, of)},
+		}).Draw(r, "ends")
 	default:
 		return &domain.MessageSent{Body: domain.Body{Type: domain.TextBody, Text: "hello"}}
 	}
