@@ -124,6 +124,7 @@ func TestTalk(t *testing.T) {
 }
 
 func messages(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("message-ann"), meet("message-ben")
 	id := ann.gather(t, params{"title": "Talk"}, ben) // 1
 	of := func(more params) params {
@@ -181,6 +182,7 @@ func messages(t *testing.T, meet func(string) *person) {
 }
 
 func groups(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben, eve := meet("group-ann"), meet("group-ben"), meet("group-eve")
 	in := params{"title": "Crew", "client_id": "once"}
 	id := ann.gather(t, in, ben)
@@ -239,6 +241,7 @@ func groups(t *testing.T, meet func(string) *person) {
 
 // windows has somebody come, go and come again, and see what it may.
 func windows(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben := meet("window-ann"), meet("window-ben")
 	id := ann.gather(t, params{"title": "House", "join": "open"}) // 1
 	group := params{"conversation": id}
@@ -288,6 +291,7 @@ func windows(t *testing.T, meet func(string) *person) {
 
 // later has messages come and go by themselves.
 func later(t *testing.T, meet func(string) *person) {
+	t.Helper()
 	ann, ben, eve := meet("later-ann"), meet("later-ben"), meet("later-eve")
 	id := ann.gather(t, params{"title": "Clock"}, ben)
 	ann.speak(t, id, "short", params{"expires_in_s": 1}) // 2
