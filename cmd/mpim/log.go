@@ -19,6 +19,8 @@ type logCommand struct {
 	Get     logGetCommand     `cmd:"" help:"Print one event in full."`
 	Archive logArchiveCommand `cmd:"" help:"Archive the log up to now."`
 	Trim    logTrimCommand    `cmd:"" help:"Trim from Redis what is archived."`
+
+	Snapshots logSnapshotsCommand `cmd:"" help:"Check what commands are decided on."`
 }
 
 // openLog reaches Redis. Looking at the log needs nothing else; where a SQL database is set, what was trimmed is read from
