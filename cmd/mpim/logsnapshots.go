@@ -30,6 +30,7 @@ func (c *logSnapshotsVerifyCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	s.openKeys(i)
 	heads, err := s.reader().Heads(i.ctx)
 	if err != nil {
 		return explain("log snapshots verify", err)

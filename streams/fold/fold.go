@@ -37,6 +37,8 @@ type Partition struct {
 type Aggregate struct {
 	// Fields are all that are not empty, the version, sequence and ordinal included.
 	Fields domain.Fields
+	// Erased says that some of what its events said was erased, so that fields cannot be told from them any more.
+	Erased bool
 
 	version int64
 	state   state
@@ -107,6 +109,7 @@ func (p *Partition) Add(r *schema.Record) error {
 	} else {
 		p.first, p.owner, p.events, p.raised = r.ID, r.Aggregate, 1, false
 	}
+	a.Erased = a.Erased || r.Erased
 	if r.ConversationSeq > 0 {
 		a.Fields[domain.SeqField] = r.ConversationSeq.String()
 		a.Fields[domain.OrdinalField] = strconv.FormatInt(r.Ordinal, 10)

@@ -38,7 +38,7 @@ func (l *log) commit(t *testing.T, a domain.Aggregate, entropy byte, facts ...do
 	t.Helper()
 	drafts, err := schema.Drafts(domain.Commit{
 		Aggregate: a, At: time.UnixMilli(1_700_000_000_000), Actor: "u", Entropy: []byte{entropy, 1, 2, 3, 4, 5, 6, 7, 8, 9}, Events: facts,
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
