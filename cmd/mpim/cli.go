@@ -43,6 +43,7 @@ type cli struct {
 	Log        logCommand        `cmd:"" help:"Look at the log."`
 	Replay     replayCommand     `cmd:"" help:"Print every event that matches, from the first."`
 	Projection projectionCommand `cmd:"" help:"Look at what is computed from the log."`
+	Cache      cacheCommand      `cmd:"" help:"Look at the cache in front of SQL, compare it, warm it."`
 	Webhook    webhookCommand    `cmd:"" help:"Tell other services of events over HTTP."`
 	Deadletter deadletterCommand `cmd:"" help:"Events whose side effect was given up: list, retry, discard."`
 	User       userCommand       `cmd:"" help:"Create, show, suspend and restore accounts."`
@@ -70,6 +71,7 @@ func run(ctx context.Context, sys system) (code int) {
 		return exitUsage
 	}
 	settings := &line.cli.Settings
+	settings.cacheBytes = newCacheBytes(settings.CacheBytes)
 	logger := newLogger(sys.stderr, settings)
 	redis.SetLogger(quiet{logger})
 	err = line.parsed.Run(&invocation{

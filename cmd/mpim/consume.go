@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"mpim/handlers/gateway"
+	"mpim/handlers/lookup"
 	"mpim/handlers/push"
 	"mpim/handlers/reactor"
 	"mpim/handlers/timers"
@@ -20,6 +21,7 @@ import (
 	"mpim/projections"
 	"mpim/projections/archive"
 	"mpim/projections/builds"
+	"mpim/projections/checkpoint"
 	"mpim/projections/presence"
 	"mpim/streams"
 	"mpim/streams/batch"
@@ -48,13 +50,15 @@ type consumers struct {
 	webhooks *webhook.Worker
 	// archiver is nil where this worker does not archive.
 	archiver *archive.Archiver
+	caching  *caching
+	waiter   *checkpoint.Waiter
 	logger   *slog.Logger
 	names    []string
 }
 
 // consumerNames returns what a worker can run, push first.
 func (s *stores) consumerNames() []string {
-	names := []string{push.Consumer, requestsConsumer, timers.Consumer, archive.Name, webhook.Consumer, reactor.OfflineName}
+	names := []string{push.Consumer, requestsConsumer, timers.Consumer, archive.Name, webhook.Consumer, reactor.OfflineName, lookup.Consumer}
 	return append(names, s.projectionNames()...)
 }
 
@@ -98,6 +102,10 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 	if c.webhooks, err = s.newWebhooks(settings); err != nil {
 		return nil, err
 	}
+	if c.caching, err = s.openCache(settings); err != nil {
+		return nil, err
+	}
+	c.waiter = s.newWaiter()
 	if c.manager, err = lease.New(lease.Config{
 		Client: s.redis, Partitions: s.identity.Partitions, Worker: id, URL: url, Logger: s.logger, Registerer: s.registry,
 	}); err != nil {
@@ -151,6 +159,11 @@ func (c *consumers) subscribe(id string) error {
 	if slices.Contains(c.names, push.Consumer) {
 		handlers[push.Consumer] = c.owner.Handle
 		config.Consumers = append(config.Consumers, batch.Consumer{Name: push.Consumer, Checkpoints: c.owner})
+	}
+	if slices.Contains(c.names, lookup.Consumer) {
+		follower, checkpoints := c.stores.newFollower(c.caching, c.waiter)
+		handlers[lookup.Consumer] = follower.Handle
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: lookup.Consumer, Checkpoints: checkpoints, Linger: 50 * time.Millisecond})
 	}
 	subscriber, err := batch.New(config)
 	if err != nil {
@@ -221,6 +234,8 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 		return func(ctx context.Context, l lease.Lease) {
 			_ = c.timers.Run(ctx, l.Partition) // it returns nil
 		}
+	case lookup.Consumer:
+		return subscriber.Hold
 	case webhook.Consumer:
 		return func(ctx context.Context, l lease.Lease) { c.webhooks.Hold(ctx, l.Partition, l.Token) }
 	case push.Consumer:

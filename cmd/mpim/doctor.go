@@ -122,6 +122,7 @@ func (d *doctor) examine() {
 	worked := d.examineWorkers(s)
 	d.examineProjections(s, sqlAnswers, worked)
 	if sqlAnswers {
+		d.examineCache(s, worked)
 		d.examineWebhooks(s, worked)
 		d.examineDeadLetters(s)
 	}

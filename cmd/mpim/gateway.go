@@ -108,6 +108,7 @@ type gatewayParts struct {
 	stores     *stores
 	log        *streams.Log
 	waiter     *checkpoint.Waiter
+	caching    *caching
 	operations *api.Registry
 	setRates   func(api.Rates)
 	gateway    *gateway.Gateway
@@ -123,6 +124,9 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 	}
 	gate := auth.NewGate(tokens, log)
 	choices := presence.NewChoices(s.redis, s.bus)
+	if g.caching, err = s.openCache(settings); err != nil {
+		return nil, err
+	}
 	operations, err := g.newOperations(settings, tokens, choices)
 	if err != nil {
 		return nil, err
@@ -188,6 +192,10 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 	limits := conversation.DefaultLimits()
 	limits.TextBytes, limits.ClientID, limits.GroupMembers = settings.LimitsTextBytes, settings.LimitsClientIDBytes, settings.LimitsGroupMembers
 	s := g.stores
+	var directory api.Directory
+	if g.caching != nil { // operators' commands read what is never behind
+		directory = g.caching.lookup
+	}
 	return api.New(api.Config{
 		Log: g.log, Placement: s.identity.Placement(), Durability: string(settings.Durability), Epoch: s.epoch,
 		EpochNumber: func() int64 { return s.identity.Epoch },
@@ -197,7 +205,7 @@ func (g *gatewayParts) newOperations(settings *Settings, tokens *auth.Tokens, ch
 		Search:  agreedSearch{search.NewQueries(s.db), s},
 		Notices: agreedNotices{notices.NewQueries(s.db), s}, Receipts: agreedReceipts{receipts.NewQueries(s.db), s}, Gateways: s.bus,
 		Archive: agreedArchive{archive.Archive{DB: s.db}, s}, Presence: presence.NewQueries(s.redis), Choices: choices,
-		Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
+		Directory: directory, Waiter: g.waiter, Typing: s.bus, Limits: limits, Rates: settings.rates(),
 	})
 }
 
@@ -217,7 +225,7 @@ func (s *stores) newWaiter() *checkpoint.Waiter {
 // stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
 func (g *gatewayParts) stages(drain time.Duration, url string, serveClients func(context.Context) error) []stage {
 	return []stage{
-		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run}, up: g.gateway.Ready},
+		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run, g.caching.cache.Run}, up: g.gateway.Ready},
 		{name: "directory", stopWithin: 3 * time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
 			return g.gateway.Announce(ctx, g.stores.bus, url, bus.AnnounceEvery)
 		}}},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,8 @@ type live struct {
 	logger *slog.Logger
 	level  *slog.LevelVar
 	rates  func(api.Rates)
+	// cacheBytes is the bound of a cache beside the log.
+	cacheBytes *atomic.Int64
 	// inForce is what was read last.
 	inForce *commandLine
 	hangups chan os.Signal
@@ -32,7 +35,7 @@ type live struct {
 // now on SIGHUP does not end the process.
 func (i *invocation) newLive(rates func(api.Rates)) *live {
 	l := &live{
-		sys: i.sys, logger: i.logger, level: i.settings.level, rates: rates, hangups: make(chan os.Signal, 1),
+		sys: i.sys, logger: i.logger, level: i.settings.level, rates: rates, cacheBytes: i.settings.cacheBytes, hangups: make(chan os.Signal, 1),
 		inForce: &commandLine{parsed: i.parsed, env: i.env, values: i.values},
 	}
 	signal.Notify(l.hangups, syscall.SIGHUP)
@@ -88,6 +91,9 @@ func (l *live) reload(cause string) {
 	settings := &next.cli.Settings
 	if slices.Contains(changed, "log-level") {
 		l.level.Set(settings.LogLevel)
+	}
+	if slices.Contains(changed, "cache-bytes") && l.cacheBytes != nil {
+		l.cacheBytes.Store(int64(settings.CacheBytes))
 	}
 	if l.rates != nil {
 		l.rates(settings.rates())

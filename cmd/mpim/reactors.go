@@ -27,9 +27,13 @@ func (c *consumers) react(id string, settings *Settings) error {
 	if err != nil {
 		return err
 	}
-	r, err := reactor.New(reactor.Config{
+	reacting := reactor.Config{
 		Handler: reactor.NewOffline(config), Letters: deadletters.Store{DB: c.stores.db}, Logger: c.logger, Registerer: c.stores.registry,
-	})
+	}
+	if c.stores.ring != nil {
+		reacting.Opener = c.stores.ring
+	}
+	r, err := reactor.New(reacting)
 	if err != nil {
 		return err
 	}
@@ -59,8 +63,13 @@ func (s *stores) offlineHook(settings *Settings, log reactor.States) (reactor.Of
 	if err != nil {
 		return reactor.OfflineConfig{}, usagef("MPIM_OFFLINE_HOOK_SECRET: %w", err)
 	}
+	cached, err := s.openCache(settings)
+	if err != nil {
+		return reactor.OfflineConfig{}, err
+	}
 	return reactor.OfflineConfig{
-		URL: settings.OfflineHookURL, Secret: secret, MostMembers: settings.OfflineHookMembers,
+		Names: cached.lookup,
+		URL:   settings.OfflineHookURL, Secret: secret, MostMembers: settings.OfflineHookMembers,
 		States: log, Connections: presence.NewQueries(s.redis), Mutes: inbox.NewQueries(s.redis),
 		Poster: webhook.NewSender(webhook.SenderConfig{AllowPrivate: true}),
 	}, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"mpim/domain/account"
@@ -14,7 +15,7 @@ import (
 // and for names the commands whose help shows it (all where it is missing).
 type Settings struct {
 	RedisURL      string             `help:"Redis that holds the log, by default redis://127.0.0.1:6379/0; rediss:// with TLS." env:"MPIM_REDIS_URL" default:"redis://127.0.0.1:6379/0" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
-	RedisCacheURL string             `help:"Redis for caches; nothing is cached yet." env:"MPIM_REDIS_CACHE_URL" placeholder:"URL" secret:"" group:"Connections" for:"gateway worker config"`
+	RedisCacheURL string             `help:"Redis for the cache alone, with an LRU policy; by default the cache is beside the log, within cache-bytes." env:"MPIM_REDIS_CACHE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker cache config"`
 	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
 	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user doctor config"`
 	Seal          string             `help:"on: what people write is stored sealed with keys of their own, so that it can be erased; off: as it is." env:"MPIM_SEAL" enum:"on,off" default:"on" group:"Connections" for:"dev gateway worker config"`
@@ -42,9 +43,12 @@ type Settings struct {
 	OfflineHookSecret  string `help:"Secret that signs what it is told: whsec_ and 24 to 64 bytes in base64." env:"MPIM_OFFLINE_HOOK_SECRET" placeholder:"whsec_…" secret:"" group:"Webhooks" for:"dev worker deadletter config"`
 	OfflineHookMembers int    `help:"Size of a group above which it is not told." env:"MPIM_OFFLINE_HOOK_MEMBERS" default:"200" min:"2" max:"2000" group:"Webhooks" for:"dev worker config"`
 
+	CacheBytes int `help:"Bytes that the cache may take beside the log; 0 caches nothing there." env:"MPIM_CACHE_BYTES" default:"67108864" min:"0" live:"" group:"Running" for:"dev gateway worker cache config"`
+
 	level *slog.LevelVar
 	// ownAuthKey says that AuthKey was made for this life of `mpim dev`.
 	ownAuthKey bool
+	cacheBytes *atomic.Int64
 }
 
 // restBodyBytes bounds the body of a REST request.

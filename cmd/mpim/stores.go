@@ -38,6 +38,8 @@ type stores struct {
 	keys    keys.Cache
 	wrapped *seal.Wrapping
 	sealing bool
+	// caching is nil before openCache.
+	caching *caching
 }
 
 // redisPool is how many connections a process opens to Redis, beside those that wait for events.
@@ -82,6 +84,9 @@ func newRegistry() *prometheus.Registry {
 // Close closes all connections.
 func (s *stores) Close() error {
 	err := s.redis.Close()
+	if s.caching != nil {
+		err = errors.Join(s.caching.client.Close(), err)
+	}
 	if s.db != nil {
 		err = errors.Join(s.db.Close(), err)
 	}

@@ -47,10 +47,7 @@ const (
 )
 
 func (o *Operations) contactList(ctx context.Context, caller Caller, in contactListInput) (contactListResult, error) {
-	if err := o.await(ctx, in.ReadAfter, contactsProjection); err != nil {
-		return contactListResult{}, err
-	}
-	book, err := o.Contacts.Book(ctx, caller.User)
+	book, err := o.book(ctx, caller.User, in.ReadAfter)
 	if err != nil {
 		return contactListResult{}, err
 	}
@@ -62,6 +59,17 @@ func (o *Operations) contactList(ctx context.Context, caller Caller, in contactL
 		result.Contacts[i] = contactObject{User: c.User, Since: formatTime(c.Since), Remark: c.Remark}
 	}
 	return result, nil
+}
+
+// book returns what a user has to do with others. Who has to see a certain change gets it from SQL itself.
+func (o *Operations) book(ctx context.Context, user domain.UserID, after ReadAfter) (contacts.Book, error) {
+	if o.Directory != nil && after.AfterPosition == "" {
+		return o.Directory.Book(ctx, user)
+	}
+	if err := o.await(ctx, after, contactsProjection); err != nil {
+		return contacts.Book{}, err
+	}
+	return o.Contacts.Book(ctx, user)
 }
 
 func requestObjects(requests []contacts.Request) []requestObject {

@@ -111,6 +111,11 @@ type (
 	Notices interface {
 		List(ctx context.Context, reader notices.Reader, after string, limit int) ([]notices.Notice, string, error)
 	}
+	// Directory reads users and contacts through a cache, so what it returns may be a little older.
+	Directory interface {
+		Users(ctx context.Context, ids []domain.UserID) ([]contacts.User, error)
+		Book(ctx context.Context, user domain.UserID) (contacts.Book, error)
+	}
 	// Presence says who is online.
 	Presence interface {
 		Get(ctx context.Context, users []domain.UserID) ([]presence.Presence, error)
@@ -163,10 +168,12 @@ type Config struct {
 	Gateways Gateways
 	Search   Search
 	Notices  Notices
-	Presence Presence
-	Choices  Choices
-	Waiter   Waiter
-	Typing   Typing
+	// Directory answers what need not see a certain change. Default: all is read where it is never behind.
+	Directory Directory
+	Presence  Presence
+	Choices   Choices
+	Waiter    Waiter
+	Typing    Typing
 
 	// Limits bound messages and groups. Default: conversation.DefaultLimits.
 	Limits conversation.Limits

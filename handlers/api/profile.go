@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -117,8 +118,43 @@ func (o *Operations) userList(ctx context.Context, _ Caller, in userListInput) (
 	if _, err := o.parsePosition(in.AfterPosition); err != nil {
 		return usersResult{}, err
 	}
-	users, err := o.users(ctx, in.ID)
+	if o.Directory == nil || in.AfterPosition != "" {
+		users, err := o.users(ctx, in.ID)
+		return usersResult{Users: users}, err
+	}
+	users, err := o.listed(ctx, in.ID)
 	return usersResult{Users: users}, err
+}
+
+// listed is users from the directory, which reads many at once. Those that it does not have may be newer than it, or
+// erased, and are read where nothing is behind; so are all where the directory is out of reach.
+func (o *Operations) listed(ctx context.Context, ids []domain.UserID) ([]User, error) {
+	placed := slices.DeleteFunc(slices.Clone(ids), func(id domain.UserID) bool { return o.placed(id.Partition()) != nil })
+	found, err := o.Directory.Users(ctx, placed)
+	if err != nil {
+		return o.users(ctx, ids)
+	}
+	known := make(map[domain.UserID]User, len(found))
+	for _, u := range found {
+		if !u.Erased {
+			known[u.ID] = foundUser(u)
+		}
+	}
+	rest, err := o.users(ctx, slices.DeleteFunc(placed, func(id domain.UserID) bool { _, ok := known[id]; return ok }))
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range rest {
+		known[u.ID] = u
+	}
+	users := make([]User, 0, len(known))
+	for _, id := range ids {
+		if u, ok := known[id]; ok {
+			users = append(users, u)
+			delete(known, id)
+		}
+	}
+	return users, nil
 }
 
 // users returns the users with the given ids in their order, each once, without those that do not exist.

@@ -11,6 +11,8 @@ import (
 	"mpim/domain"
 	"mpim/domain/conversation"
 	"mpim/handlers/webhook"
+	"mpim/projections/contacts"
+	"mpim/projections/history"
 	"mpim/schema"
 )
 
@@ -32,6 +34,12 @@ type Mutes interface {
 	Muted(ctx context.Context, conversation domain.ConversationID, users []domain.UserID) ([]bool, error)
 }
 
+// Names reads what people call users and groups. It may be a little behind.
+type Names interface {
+	Users(ctx context.Context, ids []domain.UserID) ([]contacts.User, error)
+	GroupsOf(ctx context.Context, ids []domain.ConversationID) ([]history.Group, error)
+}
+
 // OfflineConfig is what an offline hook needs. Zero values mean the defaults.
 type OfflineConfig struct {
 	// URL is where it posts, and Secret what it signs with.
@@ -44,6 +52,8 @@ type OfflineConfig struct {
 	Poster      webhook.Poster
 	// Line shows an event. The default is schema.NewLine.
 	Line func(r *schema.Record) (schema.Line, error)
+	// Names reads what people call users and groups; nil leaves it out.
+	Names Names
 	// MostMembers is the size of a group above which nobody is told. The default is 200.
 	MostMembers int
 	// MostAge is the age of a message above which nobody is told any more. The default is an hour.
@@ -87,6 +97,8 @@ type offlineBody struct {
 
 type offlineData struct {
 	Recipients []domain.UserID `json:"recipients"`
+	SenderName string          `json:"sender_name,omitempty"`
+	Title      string          `json:"title,omitempty"`
 	Event      schema.Line     `json:"event"`
 }
 
@@ -103,7 +115,9 @@ func (o *Offline) React(ctx context.Context, r *schema.Record) (done bool, err e
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrNever, err)
 	}
-	body, err := json.Marshal(offlineBody{"message.offline", line.At, offlineData{recipients, line}})
+	data := offlineData{Recipients: recipients, Event: line}
+	data.SenderName, data.Title = o.names(ctx, r)
+	body, err := json.Marshal(offlineBody{"message.offline", line.At, data})
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrNever, err)
 	}
@@ -115,6 +129,22 @@ func (o *Offline) React(ctx context.Context, r *schema.Record) (done bool, err e
 		return false, fmt.Errorf("%w: %w", ErrNever, err)
 	}
 	return err == nil, err
+}
+
+// names returns what the sender and the group are called. A message is told of also where that cannot be read.
+func (o *Offline) names(ctx context.Context, r *schema.Record) (sender, title string) {
+	if o.config.Names == nil {
+		return "", ""
+	}
+	if users, err := o.config.Names.Users(ctx, []domain.UserID{r.Actor}); err == nil && len(users) == 1 {
+		sender = users[0].DisplayName
+	}
+	if r.Conversation().IsGroup() {
+		if groups, err := o.config.Names.GroupsOf(ctx, []domain.ConversationID{r.Conversation()}); err == nil && len(groups) == 1 {
+			title = groups[0].Title
+		}
+	}
+	return sender, title
 }
 
 // recipients returns who is to be told.

@@ -37,10 +37,18 @@ type Handler interface {
 	React(ctx context.Context, r *schema.Record) (done bool, err error)
 }
 
+// Opener opens what is sealed in records.
+type Opener interface {
+	// Open opens the records in place. An error says that the keys cannot be had just now.
+	Open(ctx context.Context, records []*schema.Record) error
+}
+
 // Config is what a Reactor needs. Zero values mean the defaults.
 type Config struct {
 	Handler Handler
 	Letters Letters
+	// Opener may be nil: then records are as the log has them.
+	Opener Opener
 	// Patience is how long an event is tried again before it goes to the dead letters. The default is two minutes.
 	Patience time.Duration
 	// Attempt bounds one attempt. The default is 30 seconds.
@@ -141,6 +149,11 @@ func (r *Reactor) handle(partition int, m *message.Message) error {
 func (r *Reactor) attempt(ctx context.Context, record *schema.Record) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.config.Attempt)
 	defer cancel()
+	if r.config.Opener != nil {
+		if err := r.config.Opener.Open(ctx, []*schema.Record{record}); err != nil {
+			return false, err
+		}
+	}
 	return r.config.Handler.React(ctx, record)
 }
 
