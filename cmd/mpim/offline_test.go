@@ -118,8 +118,11 @@ func TestOfflineHook(t *testing.T) {
 		var letters []struct {
 			DeadLetter string `json:"dead_letter"`
 		}
-		if err := json.Unmarshal([]byte(output), &letters); err != nil || len(letters) != 1 {
-			return fmt.Errorf("%s, %v", output, err)
+		if err := json.Unmarshal([]byte(output), &letters); err != nil {
+			return err
+		}
+		if len(letters) != 1 {
+			return fmt.Errorf("there are %s", output)
 		}
 		letter = letters[0].DeadLetter
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func (r *roller) run(ctx context.Context, stop <-chan struct{}) error {
 		}
 		var answer sent
 		err := s.call(ctx, "message.send", map[string]any{
-			"to": map[string]any{"conversation": r.to}, "client_id": fmt.Sprint(r.User.Username, n), "body": text(fmt.Sprint(n)),
+			"to": map[string]any{"conversation": r.to}, "client_id": fmt.Sprint(r.User.Username, n), "body": text(strconv.Itoa(n)),
 		}, &answer)
 		var refused *refusal
 		switch {

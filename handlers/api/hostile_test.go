@@ -66,10 +66,10 @@ func others(kind reflect.Type) map[string]string {
 
 // plausible is a value of a kind, with which an operation goes on to look at the other members.
 func plausible(f api.Field, caller api.Caller, group string) string {
-	switch {
-	case f.Name == "conversation":
+	switch f.Name {
+	case "conversation":
 		return fmt.Sprintf("%q", group)
-	case f.Name == "user":
+	case "user":
 		return fmt.Sprintf("%q", caller.User)
 	}
 	switch f.Kind.Kind() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,12 +78,13 @@ func (w *world) Put(_ context.Context, letters []deadletters.Letter) error {
 	return w.lettersDo
 }
 
-func pairOf(a, b domain.UserID) domain.Fields {
-	return domain.Fields{domain.HeaderField: fmt.Sprintf(`{"kind":"direct","created_at":1,"users":[%q,%q],"member_count":2}`, a, b)}
+// pairOf is ann and another.
+func pairOf(other domain.UserID) domain.Fields {
+	return domain.Fields{domain.HeaderField: fmt.Sprintf(`{"kind":"direct","created_at":1,"users":[%q,%q],"member_count":2}`, ann, other)}
 }
 
 // sent returns a message of ann as the stock subscriber delivers it.
-func sent(t *testing.T, aggregate domain.Aggregate, seq int, at time.Time) *message.Message {
+func sent(t *testing.T, aggregate domain.Aggregate, at time.Time) *message.Message {
 	t.Helper()
 	data, err := schema.EncodeFact(&domain.MessageSent{ClientID: "1", Body: domain.Body{Type: domain.TextBody, Text: "hello"}})
 	if err != nil {
@@ -97,7 +97,7 @@ func sent(t *testing.T, aggregate domain.Aggregate, seq int, at time.Time) *mess
 	m := message.NewMessage("01event", payload)
 	m.Metadata = message.Metadata{
 		schema.TypeKey: string(domain.TypeMessageSent), schema.VersionKey: "1", schema.AggregateKey: aggregate.String(),
-		schema.PartitionSeqKey: "7", schema.SeqKey: strconv.Itoa(seq), schema.OrdinalKey: "1",
+		schema.PartitionSeqKey: "7", schema.SeqKey: "5", schema.OrdinalKey: "1",
 	}
 	return m
 }
@@ -131,11 +131,11 @@ func TestOfflineHookTellsWhoIsTold(t *testing.T) {
 		age       time.Duration
 		want      []domain.UserID
 	}{
-		"pair":                  {direct, pairOf(ann, bob), "", "", 0, []domain.UserID{bob}},
-		"connected":             {direct, pairOf(ann, bob), bob, "", 0, nil},
-		"the sender is offline": {direct, pairOf(ann, bob), bob, "", 0, nil},
-		"muted":                 {direct, pairOf(ann, bob), "", bob, 0, nil},
-		"too old":               {direct, pairOf(ann, bob), "", "", 2 * time.Hour, nil},
+		"pair":                  {direct, pairOf(bob), "", "", 0, []domain.UserID{bob}},
+		"connected":             {direct, pairOf(bob), bob, "", 0, nil},
+		"the sender is offline": {direct, pairOf(bob), bob, "", 0, nil},
+		"muted":                 {direct, pairOf(bob), "", bob, 0, nil},
+		"too old":               {direct, pairOf(bob), "", "", 2 * time.Hour, nil},
 		"group":                 {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "1-", cid: "1-"}), "", "", 0, []domain.UserID{bob, cid}},
 		"left before":           {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "1-4", cid: "1-"}), "", "", 0, []domain.UserID{cid}},
 		"joined afterwards":     {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "6-", cid: "1-"}), "", "", 0, []domain.UserID{cid}},
@@ -143,7 +143,7 @@ func TestOfflineHookTellsWhoIsTold(t *testing.T) {
 		"large group":           {many, groupOf(4, map[domain.UserID]string{ann: "1-", bob: "1-", cid: "1-"}), "", "", 0, nil},
 	} {
 		w := &world{fields: c.fields, connected: map[domain.UserID]bool{c.connected: true}, muted: map[domain.UserID]bool{c.muted: true}}
-		if err := w.handle(t, sent(t, c.aggregate, 5, time.Now().Add(-c.age))); err != nil {
+		if err := w.handle(t, sent(t, c.aggregate, time.Now().Add(-c.age))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if name == "large group" && w.full > 0 {
@@ -178,14 +178,14 @@ func TestTriesAgainAndGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("connection refused")
-		w := &world{fields: pairOf(ann, bob), answers: []error{down, down, down}}
+		w := &world{fields: pairOf(bob), answers: []error{down, down, down}}
 		direct := domain.Aggregate{Kind: domain.Pair, ID: pair}
-		if err := w.handle(t, sent(t, direct, 5, time.Now())); err != nil || len(w.requests) != 4 || len(w.letters) != 0 {
+		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.requests) != 4 || len(w.letters) != 0 {
 			t.Errorf("%v after %d requests, dead letters %v", err, len(w.requests), w.letters)
 		}
-		w = &world{fields: pairOf(ann, bob), answers: slices.Repeat([]error{down}, 1000)}
+		w = &world{fields: pairOf(bob), answers: slices.Repeat([]error{down}, 1000)}
 		began := time.Now()
-		if err := w.handle(t, sent(t, direct, 5, time.Now())); err != nil || len(w.letters) != 1 {
+		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.letters) != 1 {
 			t.Fatalf("%v, dead letters %v", err, w.letters)
 		}
 		if l := w.letters[0]; l.ID() != "offline@2:7" || l.Failures != len(w.requests) || l.Failures < 5 || l.Reason != down.Error() ||
@@ -193,13 +193,13 @@ func TestTriesAgainAndGivesUp(t *testing.T) {
 			t.Errorf("dead letter %+v after %s", l, time.Since(began))
 		}
 		// What the service refuses as such is not tried again.
-		w = &world{fields: pairOf(ann, bob), answers: []error{&webhook.RefusedError{Status: 422}}}
-		if err := w.handle(t, sent(t, direct, 5, time.Now())); err != nil || len(w.requests) != 1 || len(w.letters) != 1 {
+		w = &world{fields: pairOf(bob), answers: []error{&webhook.RefusedError{Status: 422}}}
+		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.requests) != 1 || len(w.letters) != 1 {
 			t.Errorf("%v after %d requests, dead letters %v", err, len(w.requests), w.letters)
 		}
 		// While the dead letter cannot be written the event is not acknowledged.
-		w = &world{fields: pairOf(ann, bob), answers: []error{&webhook.RefusedError{Status: 422}}, lettersDo: errors.New("no database")}
-		if err := w.handle(t, sent(t, direct, 5, time.Now())); err == nil {
+		w = &world{fields: pairOf(bob), answers: []error{&webhook.RefusedError{Status: 422}}, lettersDo: errors.New("no database")}
+		if err := w.handle(t, sent(t, direct, time.Now())); err == nil {
 			t.Error("it was acknowledged and is nowhere")
 		}
 	})
@@ -213,7 +213,7 @@ func TestBrokenEventGoesToTheDeadLetters(t *testing.T) {
 	if err := w.handle(t, m); err != nil || len(w.letters) != 1 || w.letters[0].Reason != "unmarshal metadata fail" {
 		t.Errorf("%v, dead letters %+v", err, w.letters)
 	}
-	m = sent(t, domain.Aggregate{Kind: domain.Pair, ID: pair}, 5, time.Now())
+	m = sent(t, domain.Aggregate{Kind: domain.Pair, ID: pair}, time.Now())
 	m.Payload = []byte("{")
 	if err := w.handle(t, m); err != nil || len(w.letters) != 2 || w.letters[1].Seq != 7 {
 		t.Errorf("%v, dead letters %+v", err, w.letters)
