@@ -44,6 +44,7 @@ type cli struct {
 	Replay     replayCommand     `cmd:"" help:"Print every event that matches, from the first."`
 	Projection projectionCommand `cmd:"" help:"Look at what is computed from the log."`
 	Cache      cacheCommand      `cmd:"" help:"Look at the cache in front of SQL, compare it, warm it."`
+	Parked     parkedCommand     `cmd:"" help:"Events that a projection could not apply: list, retry, discard."`
 	Webhook    webhookCommand    `cmd:"" help:"Tell other services of events over HTTP."`
 	Deadletter deadletterCommand `cmd:"" help:"Events whose side effect was given up: list, retry, discard."`
 	User       userCommand       `cmd:"" help:"Create, show, suspend and restore accounts."`

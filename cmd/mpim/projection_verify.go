@@ -27,6 +27,9 @@ func (c *projectionVerifyCommand) Run(i *invocation) error {
 	if err := s.openLog(i.ctx); err != nil {
 		return err
 	}
+	if err := s.reachKeys(i.ctx, i.settings); err != nil {
+		return err
+	}
 	heads, err := s.reader().Heads(i.ctx)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func (s *stores) verifyInRedis(ctx context.Context, live, fresh dumper, seen fun
 		return err
 	}
 	defer func() { err = errors.Join(err, s.dropSpace(context.WithoutCancel(ctx), fresh)) }()
-	runner, err := projections.NewRunner(fresh, projections.Config{})
+	runner, err := projections.NewRunner(fresh, projections.Config{Logger: s.logger})
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func (c SQL) park(ctx context.Context, tx bun.Tx, step projections.Step) error {
 	if len(step.Parked) == 0 {
 		return nil
 	}
+	if err := c.stillParked(ctx, tx, step); err != nil {
+		return err
+	}
 	rows := make([]parkedRow, len(step.Parked))
 	for i, p := range step.Parked {
 		rows[i] = parkedRow{

@@ -127,7 +127,7 @@ func TestSQLParks(t *testing.T) {
 	group := domain.Aggregate{Kind: domain.Group, ID: "g"}
 	s.Parked = []projections.Parked{
 		{Record: &schema.Record{Position: domain.Position{Partition: 5, Seq: 1}, Aggregate: group}, Key: "group:g", Reason: strings.Repeat("é", 2000) + "\xff"},
-		{Record: &schema.Record{Position: domain.Position{Partition: 5, Seq: 2}, Payload: []byte{0, 0xff}}},
+		{Record: &schema.Record{Position: domain.Position{Partition: 5, Seq: 2}, Payload: []byte{0, 0xff}}, Reason: "unreadable"},
 	}
 	if moved, err := advance(t, c, s); !moved || err != nil {
 		t.Fatal(moved, err)
@@ -144,6 +144,12 @@ func TestSQLParks(t *testing.T) {
 	}
 	if status, err := c.Status(t.Context()); err != nil || status.Parked != 2 {
 		t.Errorf("status is %+v, %v", status, err)
+	}
+	// Somebody retries between the reading of the keys and this: nothing is parked behind what is not there any more.
+	behind := step(1, 3, 3)
+	behind.Parked = []projections.Parked{{Record: &schema.Record{Position: domain.Position{Partition: 5, Seq: 3}}, Key: "group:other"}}
+	if _, err := advance(t, c, behind); !projections.IsOutside(err) {
+		t.Errorf("parked behind nothing: %v", err)
 	}
 }
 

@@ -158,14 +158,15 @@ type cursor struct {
 
 func (t Table) open(ctx context.Context, tx bun.Tx, b builds.Build) (*cursor, error) {
 	query := "SELECT * FROM " + b.Table(t.Name) + " ORDER BY " + strings.Join(t.key(), ", ")
-	rows, err := tx.QueryContext(ctx, query) //nolint:sqlclosecheck // the caller closes it
+	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	c := &cursor{rows: rows}
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return nil, errors.Join(err, rows.Close())
+		_ = rows.Close() //nolint:sqlclosecheck // who gets the cursor closes it
+		return nil, err
 	}
 	for i, column := range types {
 		c.columns = append(c.columns, column.Name())

@@ -10,6 +10,8 @@ import (
 
 	"mpim/domain"
 	"mpim/projections"
+	"mpim/projections/builds"
+	"mpim/projections/checkpoint"
 	"mpim/projections/database"
 	"mpim/projections/projectionstest"
 	"mpim/projections/tables"
@@ -176,4 +178,74 @@ func TestMistakenDefinitionsAreRefused(t *testing.T) {
 			tables.New(nil, d)
 		})
 	}
+}
+
+// opened has nothing to open.
+func opened(context.Context, []*schema.Record) error { return nil }
+
+// What is parked is applied in order once its cause is gone, each conversation in one transaction; what is given up is kept
+// with who did so and why, and a try that fails is counted.
+func TestParkedEventsAreRetriedAndDiscarded(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		broken := true
+		d := sizes
+		d.Fold = func(ctx context.Context, tx *tables.Tx, records []*schema.Record) error {
+			for _, r := range records {
+				if broken && (r.Seq == 3 || r.Seq == 7) { // one of each conversation
+					return fmt.Errorf("event %d is too much", r.Seq)
+				}
+			}
+			return foldSizes(ctx, tx, records)
+		}
+		log := messages(t, 0, 9)
+		for _, r := range log.Records { // as they are when they are read again
+			r.Metadata, r.Payload = encode(t, r)
+		}
+		p := tables.New(db, d)
+		apply(t, p, log, 1, 18)
+		if got := standing(t, db); got != "0200:1 " {
+			t.Fatalf("the rows are %q", got)
+		}
+		checkpoints := checkpoint.SQL{DB: db, Build: builds.Build{Name: "sizes", Number: 1}}
+		parked := func() []checkpoint.ParkedEvent {
+			found, err := checkpoints.ParkedEvents(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		if found := parked(); len(found) != 8 || found[0].Attempts != 1 || !strings.Contains(found[0].Reason, "too much") || found[1].Attempts != 0 {
+			t.Fatalf("parked are %+v", found)
+		}
+		key := projections.Key(group.Aggregate().String())
+		if n, err := p.Retry(t.Context(), 0, key, opened); err == nil || n != 0 {
+			t.Errorf("a retry with the cause still there: %d, %v", n, err)
+		}
+		if found := parked(); len(found) != 8 || found[0].Attempts != 2 || found[0].Last.Before(found[0].First) {
+			t.Errorf("parked are %+v", found)
+		}
+		broken = false
+		if n, err := p.Retry(t.Context(), 0, key, opened); err != nil || n != 6 {
+			t.Errorf("a retry: %d, %v", n, err)
+		}
+		if got := standing(t, db); got != "0100:6 0200:1 " {
+			t.Errorf("the rows are %q", got)
+		}
+		other := projections.Key(other.Aggregate().String())
+		if n, err := checkpoints.Discard(t.Context(), 0, other, 7, "carol", "sent twice"); err != nil || n != 1 {
+			t.Errorf("discard: %d, %v", n, err)
+		}
+		gone, err := checkpoints.Discards(t.Context())
+		if err != nil || len(gone) != 1 || gone[0].By != "carol" || gone[0].Why != "sent twice" || gone[0].At.IsZero() || gone[0].Type != domain.TypeMessageSent {
+			t.Errorf("discarded are %+v, %v", gone, err)
+		}
+		if n, err := p.Retry(t.Context(), 0, other, opened); err != nil || n != 1 {
+			t.Errorf("what stood behind: %d, %v", n, err)
+		}
+		if found := parked(); len(found) != 0 {
+			t.Errorf("parked are %+v", found)
+		}
+	})
 }
