@@ -50,6 +50,7 @@ type cli struct {
 	User       userCommand       `cmd:"" help:"Create, show, suspend and restore accounts."`
 	Session    sessionCommand    `cmd:"" help:"List and end users' sessions."`
 	Notice     noticeCommand     `cmd:"" help:"Tell users something."`
+	Import     importCommand     `cmd:"" help:"Bring users, groups and messages of another system into the log."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"mpim/domain"
@@ -28,7 +30,23 @@ type operator struct {
 }
 
 // operate runs a command of an operator: it appends by itself, and needs no gateway.
-func (i *invocation) operate(what string, run func(*operator) error) (err error) {
+func (i *invocation) operate(what string, run func(*operator) error) error {
+	return i.withLog(what, func(g *gatewayParts) error {
+		// Nobody gets a token from here.
+		tokens, err := auth.NewTokens(auth.TokensConfig{Key: random(auth.MinKeyBytes)})
+		if err != nil {
+			return err
+		}
+		operations, err := g.newOperations(i.settings, tokens, presence.NewChoices(g.stores.redis, g.stores.bus))
+		if err != nil {
+			return err
+		}
+		return run(&operator{ctx: i.ctx, operations: operations.Registry(), placement: g.stores.identity.Placement()})
+	})
+}
+
+// withLog runs something that appends to the log, and lets it flush before the servers are let go.
+func (i *invocation) withLog(what string, run func(*gatewayParts) error) (err error) {
 	s, err := openStores(i.ctx, i.settings, i.logger)
 	if err != nil {
 		return err
@@ -46,29 +64,26 @@ func (i *invocation) operate(what string, run func(*operator) error) (err error)
 	}
 	s.sawHistory(i.ctx, log)
 	g := &gatewayParts{stores: s, log: log, waiter: s.newWaiter()}
-	// Nobody gets a token from here.
-	tokens, err := auth.NewTokens(auth.TokensConfig{Key: random(auth.MinKeyBytes)})
-	if err != nil {
-		return err
-	}
-	operations, err := g.newOperations(i.settings, tokens, presence.NewChoices(s.redis, s.bus))
-	if err != nil {
-		return err
-	}
-	// What was appended is flushed before the servers are let go.
 	ctx, stop := context.WithCancel(context.WithoutCancel(i.ctx))
-	ended := make(chan error, 2)
-	go func() { ended <- log.Run(ctx) }()
-	go func() { ended <- g.waiter.Run(ctx) }()
+	running, ctx := errgroup.WithContext(ctx)
+	for _, part := range []func(context.Context) error{s.ring.Run, log.Run, g.waiter.Run} {
+		running.Go(func() error { return part(ctx) })
+	}
 	defer func() {
 		stop()
-		err = errors.Join(err, <-ended, <-ended)
+		err = errors.Join(err, running.Wait())
 	}()
-	if err := run(&operator{ctx: i.ctx, operations: operations.Registry(), placement: s.identity.Placement()}); err != nil {
+	if err := run(g); err != nil {
 		return explain(what, err)
 	}
 	return nil
 }
+
+// How often an operation is tried that is not possible just now.
+const (
+	callTries = 5
+	callPause = 100 * time.Millisecond
+)
 
 // call asks for an operation, and decodes its answer into out, unless that is nil.
 func (o *operator) call(method string, params, out any) error {
@@ -81,6 +96,11 @@ func (o *operator) call(method string, params, out any) error {
 		return err
 	}
 	result, err := op.Call(o.ctx, api.Caller{Operator: true}, text)
+	// A process that has just begun may lack a key for a moment, and whoever types a command is not told to type it again.
+	for try := 1; try < callTries && domain.CodeOf(err) == domain.Unavailable && o.ctx.Err() == nil; try++ {
+		time.Sleep(callPause)
+		result, err = op.Call(o.ctx, api.Caller{Operator: true}, text)
+	}
 	if err != nil || out == nil {
 		return err
 	}
