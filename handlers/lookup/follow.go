@@ -140,7 +140,7 @@ func other(r *schema.Record) domain.UserID {
 	if err != nil {
 		return ""
 	}
-	switch fact := fact.(type) { //nolint:gochecksumtype // those of contacts
+	switch fact := fact.(type) {
 	case *domain.ContactRequested:
 		return fact.User
 	case *domain.ContactAccepted:

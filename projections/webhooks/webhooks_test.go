@@ -34,6 +34,7 @@ func TestWants(t *testing.T) {
 func TestAddListRemove(t *testing.T) {
 	t.Parallel()
 	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
 		store := webhooks.Store{DB: db}
 		if err := store.Add(t.Context(), added, []int64{0, 7}); err != nil {
 			t.Fatal(err)
@@ -68,6 +69,7 @@ func TestAddListRemove(t *testing.T) {
 func TestCheckpointMovesUnderOneToken(t *testing.T) {
 	t.Parallel()
 	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
 		ctx, store := t.Context(), webhooks.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{4, 7}); err != nil {
 			t.Fatal(err)
@@ -111,6 +113,7 @@ func TestCheckpointMovesUnderOneToken(t *testing.T) {
 func TestRewind(t *testing.T) {
 	t.Parallel()
 	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
 		ctx, store := t.Context(), webhooks.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{4, 7}); err != nil {
 			t.Fatal(err)
@@ -148,6 +151,7 @@ func TestRewind(t *testing.T) {
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
 		ctx, store, letters := t.Context(), webhooks.Store{DB: db}, deadletters.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{0}); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -165,9 +166,7 @@ func (c *Cache) GetMany(ctx context.Context, kind Kind, ids []string, load Load)
 		return found, nil
 	}
 	loaded, err := c.missing(ctx, kind, missed, err, load)
-	for id, value := range loaded {
-		found[id] = value
-	}
+	maps.Copy(found, loaded)
 	return found, err
 }
 

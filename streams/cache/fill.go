@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -100,9 +101,7 @@ func (c *Cache) fill(ctx context.Context, kind Kind, ids []string, load Load) (m
 			return found, err
 		}
 		c.put(ctx, kind, mine, loaded, claim)
-		for id, value := range loaded {
-			found[id] = value
-		}
+		maps.Copy(found, loaded)
 	}
 	return found, c.await(ctx, kind, others, load, found)
 }
@@ -149,9 +148,7 @@ func (c *Cache) loadInto(ctx context.Context, ids []string, load Load, found map
 		return nil
 	}
 	loaded, err := load(ctx, ids)
-	for id, value := range loaded {
-		found[id] = value
-	}
+	maps.Copy(found, loaded)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -264,7 +265,7 @@ func TestSharedServerKeepsTheLog(t *testing.T) {
 	log := map[string]string{}
 	for i := range 1000 {
 		key := fmt.Sprintf("{p00nc}:agg:%d", i)
-		log[key] = fmt.Sprint(i)
+		log[key] = strconv.Itoa(i)
 		if err := client.Set(t.Context(), key, i, 0).Err(); err != nil {
 			t.Fatal(err)
 		}
