@@ -29,11 +29,8 @@ func NewEventID(at time.Time, entropy []byte) EventID {
 
 // Time returns the millisecond in the id. It is false for what is no event id.
 func (id EventID) Time() (time.Time, bool) {
-	if len(id) != 26 {
-		return time.Time{}, false
-	}
-	raw, err := crockford.DecodeString("000000" + string(id))
-	if err != nil || raw[3] != 0 {
+	raw, ok := id.decode()
+	if !ok {
 		return time.Time{}, false
 	}
 	var ms int64
@@ -50,12 +47,20 @@ func (id EventID) Behind(index int) EventID {
 	if !ok {
 		return ""
 	}
-	raw, err := crockford.DecodeString("000000" + string(id))
-	if err != nil {
-		return ""
-	}
+	raw, _ := id.decode()
 	entropy := raw[len(raw)-EventEntropy:]
 	entropy[EventEntropy-2] ^= byte(index >> 8) //nolint:gosec // the low bits are meant
 	entropy[EventEntropy-1] ^= byte(index)      //nolint:gosec // the low bits are meant
 	return NewEventID(at, entropy)
+}
+
+// decode returns the 20 bytes that NewEventID encoded.
+func (id EventID) decode() (raw []byte, ok bool) {
+	if len(id) != 26 {
+		return nil, false
+	}
+	text := "000000" + string(id)
+	raw, err := crockford.DecodeString(text)
+	// The decoder passes over line ends, and takes the byte 0xff for padding.
+	return raw, err == nil && len(raw) == 20 && raw[3] == 0 && crockford.EncodeToString(raw) == text
 }

@@ -79,6 +79,9 @@ func TestHostileInputs(t *testing.T) {
 	for _, method := range methods {
 		hostileFrames(ctx, t, base, ann.Token, method)
 	}
+	if got := events(t, d); got != before {
+		t.Errorf("over the socket, %d events were appended", got-before)
+	}
 	t.Logf("%d operations were tried", len(methods))
 }
 
