@@ -252,8 +252,8 @@ func TestConnectionsTakenForDeadAreMadeKnownAgain(t *testing.T) {
 		if n := len(w.connected); n != 3 || w.connected[2].Connection != c.id {
 			t.Errorf("%d connections recorded, the last %v", n, w.connected[n-1])
 		}
-		if w.extended != 2 {
-			t.Errorf("%d routes extended, want 2", w.extended)
+		if w.extended < 2 { // once more where the renewal at once came first
+			t.Errorf("%d routes extended, want those of both", w.extended)
 		}
 	})
 }
