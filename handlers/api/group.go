@@ -15,7 +15,7 @@ type (
 		Members   []domain.UserID `json:"members,omitempty" nullable:"false"`
 		AvatarURL string          `json:"avatar_url,omitempty"`
 		Join      string          `json:"join,omitempty" enum:"invite,open" doc:"Who may add members: admins, or every member."`
-		ClientID  string          `json:"client_id,omitempty" doc:"Makes the request safe to send again."`
+		ClientID  *string         `json:"client_id,omitempty" doc:"1 to 64 characters. Makes the request safe to send again."`
 	}
 	groupCreateResult struct {
 		Conversation Conversation `json:"conversation"`
@@ -52,24 +52,21 @@ func (o *Operations) groupCreate(ctx context.Context, caller Caller, in groupCre
 	if len(in.Members) > conversation.MaxFirstMembers {
 		return groupCreateResult{}, domain.Errorf(domain.TooLarge, "a group begins with at most %d members", conversation.MaxFirstMembers)
 	}
-	request := command.Request[conversation.Command]{
-		Entropy: entropy(),
-		Command: conversation.CreateGroup{
-			Stamp: o.stamp(caller), ClientID: in.ClientID, Title: in.Title, Members: in.Members,
-			AvatarURL: in.AvatarURL, Join: in.Join, Limits: o.Limits,
-		},
+	create := conversation.CreateGroup{
+		Stamp: o.stamp(caller), Title: in.Title, Members: in.Members,
+		AvatarURL: in.AvatarURL, Join: in.Join, Limits: o.Limits,
 	}
+	request := command.Request[conversation.Command]{Entropy: entropy()}
 	id := o.Placement.RandomGroup(request.Entropy)
-	if in.ClientID != "" {
-		if err := conversation.CheckClientID(in.ClientID, o.Limits); err != nil {
+	var err error
+	if in.ClientID != nil {
+		create.ClientID = *in.ClientID
+		if request.ID, err = o.identify("group.create", caller.User, create.ClientID, in); err != nil {
 			return groupCreateResult{}, err
 		}
-		id = o.Placement.Group(caller.User, in.ClientID)
-		var err error
-		if request.ID, err = command.Identify(o.Placement, "group.create", caller.User, in.ClientID, in); err != nil {
-			return groupCreateResult{}, err
-		}
+		id = o.Placement.Group(caller.User, create.ClientID)
 	}
+	request.Command = create
 	if err := o.exist(ctx, in.Members); err != nil {
 		return groupCreateResult{}, err
 	}
@@ -86,6 +83,15 @@ func (o *Operations) groupCreate(ctx context.Context, caller Caller, in groupCre
 	state.Head = result.Seq
 	v := view{id: id, user: caller.User, state: state, windows: domain.Windows{{From: result.Seq}}}
 	return groupCreateResult{Conversation: conversationObject(v, inbox.Entry{}), Changed: at(result.Position)}, nil
+}
+
+// identify returns what makes a request with an optional client id safe to send again, and refuses what is no client id:
+// who sends an empty one means to have one.
+func (o *Operations) identify(method string, sender domain.UserID, clientID string, content any) (*domain.Request, error) {
+	if err := conversation.CheckClientID(clientID, o.Limits); err != nil {
+		return nil, err
+	}
+	return command.Identify(o.Placement, method, sender, clientID, content)
 }
 
 // groupAgain answers a request that created its group before.

@@ -23,6 +23,8 @@ func TestAGroup(t *testing.T) {
 	}
 	_, err := b.Call(t, alice, "group.create", P{"title": "Other", "client_id": "g"})
 	wantCode(t, err, domain.Conflict)
+	_, err = b.Call(t, alice, "group.create", P{"title": "Other", "client_id": ""})
+	wantCode(t, err, domain.InvalidArgument)
 	_, err = b.Call(t, alice, "group.create", P{"title": "Ghosts", "members": []domain.UserID{b.Placement.User("ghost")}})
 	wantCode(t, err, domain.NotFound)
 

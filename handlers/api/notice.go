@@ -23,7 +23,7 @@ type (
 		Text     string     `json:"text" doc:"Up to 4,096 characters."`
 		To       recipients `json:"to" doc:"all, or an object with users, or with a conversation and roles of its members; gateway and client narrow it to connections there, and to those of such clients."`
 		Priority string     `json:"priority,omitempty" enum:"low,normal,high"`
-		ClientID string     `json:"client_id,omitempty"`
+		ClientID *string    `json:"client_id,omitempty" doc:"1 to 64 characters. Makes the request safe to send again."`
 	}
 	noticePublishResult struct {
 		Notice    Notice `json:"notice"`
@@ -84,12 +84,9 @@ func (o *Operations) noticePublish(ctx context.Context, caller Caller, in notice
 		return noticePublishResult{}, err
 	}
 	var request *domain.Request
-	if in.ClientID != "" {
-		if err := conversation.CheckClientID(in.ClientID, o.Limits); err != nil {
-			return noticePublishResult{}, err
-		}
+	if in.ClientID != nil {
 		var err error
-		if request, err = command.Identify(o.Placement, "notice.publish", caller.User, in.ClientID, in); err != nil {
+		if request, err = o.identify("notice.publish", caller.User, *in.ClientID, in); err != nil {
 			return noticePublishResult{}, err
 		}
 	}

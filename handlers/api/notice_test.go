@@ -20,6 +20,8 @@ func TestNoticesArePublishedOnce(t *testing.T) {
 	notice["text"] = "Tomorrow."
 	_, err := b.Call(t, root, "notice.publish", notice)
 	wantCode(t, err, domain.Conflict)
+	_, err = b.Call(t, root, "notice.publish", P{"title": "a", "text": "b", "to": "all", "client_id": ""})
+	wantCode(t, err, domain.InvalidArgument)
 	_, err = b.Call(t, alice, "notice.publish", P{"title": "a", "text": "b", "to": "all"})
 	wantCode(t, err, domain.PermissionDenied)
 	b.Must(t, api.Caller{Operator: true}, "notice.publish", P{"title": "a", "text": "b", "to": "all", "priority": "high"})
