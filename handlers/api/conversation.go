@@ -136,7 +136,7 @@ func (o *Operations) conversationGet(ctx context.Context, caller Caller, in conv
 	}
 	if !v.windows.Open() {
 		if last := o.lastSeen(ctx, v, in.ReadAfter); last != nil {
-			object.LastMessage = last
+			object.LastMessage, object.UpdatedAt = last, last.At
 		}
 	}
 	return conversationGetResult{Conversation: object, Cursors: object.Cursors}, nil

@@ -314,7 +314,11 @@ func TestTheLastMessageOfAClosedWindow(t *testing.T) {
 	b.Must(t, alice, "message.edit", P{"conversation": id, "seq": 3, "body": text("later")})
 	send(t, b, alice, P{"conversation": id}, "three")
 	params := P{"conversation": id, "after_position": removed["position"]}
-	last := object(t, b.Must(t, bob, "conversation.get", params)["conversation"])["last_message"]
+	c := object(t, b.Must(t, bob, "conversation.get", params)["conversation"])
+	last := c["last_message"]
+	if at := object(t, last)["at"]; c["updated_at"] != at {
+		t.Errorf("updated at %v, want %v, when the last message that bob saw was sent", c["updated_at"], at)
+	}
 	wantMembers(t, last, P{"seq": 3.0, "edited_at": nil, "client_id": "two"})
 	wantMembers(t, object(t, last)["body"], P{"text": "two"})
 

@@ -161,6 +161,10 @@ func conversationObject(v view, e inbox.Entry) Conversation {
 	if e.UpdatedAt.IsZero() {
 		c.UpdatedAt = formatTime(v.state.CreatedAt)
 	}
+	if c.Left && c.LastMessage == nil {
+		// The present one is of a message that came after the viewer had gone.
+		c.UpdatedAt = formatTime(v.state.CreatedAt)
+	}
 	if c.Left && v.state.Dissolved == 0 {
 		// These may have changed since, and what came after the viewer's window is not for it.
 		c.Title, c.AvatarURL, c.Announcement, c.Join, c.MemberCount = "", "", "", "", 0
