@@ -50,3 +50,13 @@ func TestRecipientsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestRecipientsThatNameNobody(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{``, `{}`, `null`, `"some"`, `[]`, `{"users":["u"],"conversation":"g"}`, `{"users":["u"],"roles":["owner"]}`} {
+		var r domain.Recipients
+		if err := json.Unmarshal([]byte(to), &r); err == nil && r.Check() == nil {
+			t.Errorf("%s is read as %+v", to, r)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 
 	"mpim/domain"
@@ -25,9 +26,9 @@ func (p *partition) notice(ctx context.Context, out *outbox, r *schema.Record) e
 	}
 	fact, err := r.Fact()
 	published, ok := fact.(*domain.NoticePublished)
-	var to Recipients
+	var to domain.Recipients
 	if err == nil && ok {
-		to, err = ParseRecipients(published.To)
+		err = errors.Join(json.Unmarshal(published.To, &to), to.Check())
 	}
 	if err != nil || !ok {
 		// It is listed all the same.
@@ -39,7 +40,7 @@ func (p *partition) notice(ctx context.Context, out *outbox, r *schema.Record) e
 		panic(err) // strings always encode
 	}
 	frame := append(append([]byte(noticeOpen), text...), '}')
-	if to.All && to.Gateway == "" && to.Client == "" {
+	if to.Everyone() && to.Gateway == "" && to.Client == "" {
 		// Once for all gateways: each knows its own connections.
 		out.everyone(schema.ClassNotice, frame)
 		return nil
