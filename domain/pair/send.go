@@ -87,6 +87,9 @@ func (s State) mayWrite(user domain.UserID, contactsOnly bool) error {
 	return s.heardBy(s.Peer(user), contactsOnly)
 }
 
+// HeardBy refuses whom the other user blocks. It is for what is told and no event: commands are refused by themselves.
+func (s State) HeardBy(other domain.UserID) error { return s.heardBy(other, false) }
+
 // heardBy refuses a user whom the other blocks, and a stranger where the other takes contacts only.
 func (s State) heardBy(other domain.UserID, contactsOnly bool) error {
 	switch {

@@ -190,4 +190,10 @@ func TestTyping(t *testing.T) {
 	wantCode(t, err, domain.PermissionDenied)
 	_, err = b.Call(t, carol, "typing.set", P{"conversation": group, "typing": true})
 	wantCode(t, err, domain.NotFound)
+
+	direct := send(t, b, alice, P{"user": bob.User}, "hi")["conversation"]
+	b.Must(t, bob, "user.block", P{"user": alice.User})
+	_, err = b.Call(t, alice, "typing.set", P{"conversation": direct, "typing": true})
+	wantCode(t, err, domain.PermissionDenied)
+	b.Must(t, bob, "typing.set", P{"conversation": direct, "typing": true})
 }

@@ -8,6 +8,7 @@ import (
 
 	"mpim/domain"
 	"mpim/domain/conversation"
+	"mpim/domain/pair"
 	"mpim/projections/presence"
 	"mpim/schema"
 )
@@ -160,6 +161,15 @@ func (o *Operations) typing(ctx context.Context, caller Caller, in typingInput) 
 	}
 	if err := v.present(); err != nil {
 		return typingResult{}, err
+	}
+	if peer := v.state.Peer(caller.User); peer != "" {
+		sides, _, err := o.pair(ctx, in.Conversation, pair.SideFields())
+		if err != nil {
+			return typingResult{}, err
+		}
+		if err := sides.HeardBy(peer); err != nil {
+			return typingResult{}, err
+		}
 	}
 	partition, _ := in.Conversation.Partition()
 	return typingResult{}, o.Typing.Typing(ctx, partition, schema.Typing{
