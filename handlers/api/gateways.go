@@ -9,7 +9,9 @@ import (
 )
 
 type (
-	gatewayListInput  struct{}
+	gatewayListInput struct {
+		ReadAfter
+	}
 	gatewayListResult struct {
 		Gateways []gatewayObject `json:"gateways" nullable:"false"`
 	}
@@ -20,7 +22,11 @@ type (
 )
 
 // gatewayList returns where clients can connect, the least loaded first. Gateways that are draining are left out.
-func (o *Operations) gatewayList(ctx context.Context, _ Caller, _ gatewayListInput) (gatewayListResult, error) {
+func (o *Operations) gatewayList(ctx context.Context, _ Caller, in gatewayListInput) (gatewayListResult, error) {
+	// No change that has a position moves a gateway, so there is nothing to wait for.
+	if err := o.await(ctx, in.ReadAfter); err != nil {
+		return gatewayListResult{}, err
+	}
 	found, err := o.Gateways.Gateways(ctx)
 	if err != nil {
 		return gatewayListResult{}, err

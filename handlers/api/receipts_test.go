@@ -40,7 +40,9 @@ func TestMessageReceipts(t *testing.T) {
 
 func TestGatewaysLeastLoadedFirst(t *testing.T) {
 	b := apitest.New(t, nil)
-	found := list(t, b.Must(t, b.User(t, "alice"), "gateway.list", P{})["gateways"])
+	alice := b.User(t, "alice")
+	set := b.Must(t, alice, "presence.set", P{"status": "away"})
+	found := list(t, b.Must(t, alice, "gateway.list", P{"after_position": set["position"]})["gateways"])
 	if len(found) != 2 || found[0]["url"] != "http://two.test" || found[0]["load"] != 0.25 {
 		t.Errorf("gateways %v", found)
 	}
