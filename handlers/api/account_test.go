@@ -173,6 +173,8 @@ func TestPresence(t *testing.T) {
 	b.Must(t, bob, "presence.set", P{"status": "busy", "text": "meeting"})
 	_, err := b.Call(t, bob, "presence.set", P{"status": "offline"})
 	wantCode(t, err, domain.InvalidArgument)
+	_, err = b.Call(t, bob, "presence.set", P{"status": "busy", "text": "away\u202e\n"})
+	wantCode(t, err, domain.InvalidArgument)
 	_, err = b.Call(t, bob, "presence.get", P{"users": make([]domain.UserID, api.MaxPresence+1)})
 	wantCode(t, err, domain.TooLarge)
 }

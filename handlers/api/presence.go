@@ -146,6 +146,9 @@ func (o *Operations) presenceSet(ctx context.Context, caller Caller, in presence
 	if !slices.Contains([]presence.Status{presence.Online, presence.Away, presence.Busy, presence.Invisible}, in.Status) {
 		return Changed{}, domain.Errorf(domain.InvalidArgument, "status is online, away, busy or invisible")
 	}
+	if err := domain.CheckName("text", in.Text, 0); err != nil {
+		return Changed{}, err
+	}
 	if err := o.Choices.Set(ctx, caller.User, in.Status, in.Text); err != nil {
 		return Changed{}, err
 	}
