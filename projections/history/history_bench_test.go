@@ -74,7 +74,7 @@ func benchMessages(b *testing.B, log *projectionstest.Log) *schema.Batch {
 	b.Helper()
 	from := int64(len(log.Records) + 1)
 	for i := range benchBatch {
-		c := domain.ConversationID(fmt.Sprintf("g%020d00", i%benchConversations))
+		c := domain.ConversationID(fmt.Sprintf("g%018d%02d00", i%benchConversations, log.Partition))
 		text := fmt.Sprintf("message %d: %s", from+int64(i), strings.Repeat("the quick brown fox ", 9))
 		log.Append(b, c.Aggregate(), domain.UserID(fmt.Sprintf("u%020d00", i%97)), sent(text))
 	}
