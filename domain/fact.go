@@ -213,8 +213,13 @@ type (
 	}
 	// AccountRestored lets a suspended user in again.
 	AccountRestored struct{ unsequenced }
-	// AccountErased ends the account and its readable data.
-	AccountErased struct{ unsequenced }
+	// AccountErased ends the account and its readable data. It is appended to the account, and then, with the user as its actor,
+	// to every conversation or pair where that user wrote something, so that whoever folds it takes the texts away there.
+	AccountErased struct {
+		unsequenced
+		// Peer is the other of a pair, where the two said something as contacts.
+		Peer UserID `json:"peer,omitempty"`
+	}
 	// SessionCreated is a login.
 	SessionCreated struct {
 		unsequenced
@@ -234,7 +239,7 @@ type (
 	SessionRevoked struct {
 		unsequenced
 		Session SessionID `json:"session"`
-		// Reason is "logout", "replaced", "limit", "reused", "password", "suspended" or "administrator".
+		// Reason is "logout", "replaced", "limit", "reused", "password", "suspended", "administrator" or "erased".
 		Reason string `json:"reason,omitempty"`
 	}
 	// SessionConnected opens a socket.

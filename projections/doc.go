@@ -12,6 +12,25 @@
 // Going on: an event that cannot be applied is parked, and with it every later event of the same conversation, so that
 // one bad event stops one conversation and nothing else.
 //
+// # Erasure
+//
+// A projection that keeps anything that people wrote handles account.erased. The event is appended to the account, where names
+// and whatever else belongs to the account go; and then to every group and pair in which the user wrote something, with the user as
+// its actor, where bodies and notes of that user go. So it stands behind all that it erases in the same partition, and is folded
+// like a recall, by the one who owns these rows.
+//
+// What is left must be what a fold from the beginning gives, which reads null for the same members because their key is gone
+// (schema.Record.Erased): no body, no name, and the rest as it was. What is erased, by projection:
+//
+//	history    bodies and kinds of messages, bodies of all their revisions
+//	search     the messages with their terms
+//	recent     bodies of messages and edits
+//	inbox      the body of the last message, and what became of it
+//	contacts   names in the directory; the note of a request, and remarks
+//	presence   what the user chose to be seen as (it is not in the log: `mpim user erase` takes it away)
+//
+// Members, receipts, activity and notices keep ids, times and numbers, which say nothing once nobody knows whose they are.
+//
 // # Design
 //
 // The Runner tells causes outside of the events (a server that is gone, a deadlock, a full disk) from the events' own

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"mpim/domain"
@@ -83,6 +84,20 @@ func (r *Record) unsealed() error {
 	return nil
 }
 
+// HasPersonal says whether the record holds something personal, sealed or not.
+func (r *Record) HasPersonal() bool {
+	names := personal[r.Type]
+	if names == nil {
+		return false
+	}
+	for name, member := range membersOf(r.Data) {
+		if string(name) == SealedMember || isOneOf(name, names) && !bytes.HasSuffix(member, []byte(":null")) {
+			return true
+		}
+	}
+	return false
+}
+
 // Open puts the personal members where the sealed text stands. The stored bytes, Payload and Metadata, stay as they are.
 func (r *Record) Open(members []byte) {
 	rest, _, ok := cutSealed(r.Data)
@@ -114,7 +129,7 @@ func sealData(seal Seal, id domain.EventID, t domain.EventType, data json.RawMes
 			continue
 		}
 		if members != nil {
-			member = append(append(members[:len(members):len(members)], ','), member...)
+			member = append(append(slices.Clip(members), ','), member...)
 		}
 		members = member
 	}
@@ -125,14 +140,7 @@ func sealData(seal Seal, id domain.EventID, t domain.EventType, data json.RawMes
 	return append(seal(open, id, t, members), sealedEnd...)
 }
 
-func isOneOf(name []byte, names []string) bool {
-	for _, n := range names {
-		if string(name) == n {
-			return true
-		}
-	}
-	return false
-}
+func isOneOf(name []byte, names []string) bool { return slices.Contains(names, string(name)) }
 
 // membersOf yields the members of a JSON object without white space between its parts, each with its name.
 func membersOf(object []byte) func(yield func(name, member []byte) bool) {

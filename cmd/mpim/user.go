@@ -13,6 +13,8 @@ type userCommand struct {
 	Suspend userSuspendCommand `cmd:"" help:"Keep a user out; its sockets close."`
 	Restore userRestoreCommand `cmd:"" help:"Let a suspended user in again."`
 	Passwd  userPasswdCommand  `cmd:"" help:"Replace a password, which is asked for or read from standard input; all sessions of the user end."`
+	Erase   userEraseCommand   `cmd:"" help:"Destroy a user's key, so that nothing the user wrote can be read again, and purge it everywhere."`
+	Rekey   userRekeyCommand   `cmd:"" help:"Wrap the keys of all users with the newest wrapping key."`
 	Admin   userAdminCommand   `cmd:"" help:"Let a user do what administrators may do, or no longer."`
 }
 

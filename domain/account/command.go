@@ -124,6 +124,7 @@ const (
 	Replaced = "replaced"
 	Limit    = "limit"
 	Reused   = "reused"
+	Erased   = "erased"
 	Password = "password"
 	// ByAdministrator is for sessions that an administrator ended.
 	ByAdministrator = "administrator"
@@ -154,7 +155,7 @@ func Needs(c Command) []string {
 	switch c := c.(type) {
 	case Register, Update, Suspend, Restore, Appoint:
 		return []string{domain.HeaderField}
-	case CreateSession, ChangePassword, ResetPassword:
+	case CreateSession, ChangePassword, ResetPassword, Erase:
 		// Which sessions are to go is decided among all.
 		return nil
 	case RefreshSession:

@@ -30,6 +30,8 @@ func Decide(s State, c Command) ([]domain.Fact, error) {
 		return decideRestore(s)
 	case Appoint:
 		return decideAppoint(s, c)
+	case Erase:
+		return decideErase(s)
 	case PublishNotice:
 		return decidePublishNotice(c)
 	case Connect:
@@ -52,7 +54,7 @@ func decideRegister(s State, c Register) ([]domain.Fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Exists() {
+	if s.Exists() || s.Erased {
 		return nil, domain.Errorf(domain.Conflict, "the user name %s is taken", name)
 	}
 	return []domain.Fact{&domain.AccountRegistered{Username: name, DisplayName: display, PasswordHash: c.PasswordHash}}, nil

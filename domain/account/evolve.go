@@ -33,6 +33,8 @@ func Evolve(s State, e domain.Event) State {
 		s.Suspended = true
 	case *domain.AccountRestored:
 		s.Suspended = false
+	case *domain.AccountErased:
+		s.Profile = Profile{CreatedAt: s.CreatedAt, Erased: true}
 	case *domain.SessionCreated:
 		s.setSession(fact.Session, Session{
 			DeviceID: fact.DeviceID, DeviceName: fact.DeviceName, RefreshHash: fact.RefreshHash, CreatedAt: at, LastUsedAt: at,
@@ -58,7 +60,7 @@ func Evolve(s State, e domain.Event) State {
 func Touched(e domain.Event) []string {
 	switch fact := e.Data.(type) {
 	case *domain.AccountRegistered, *domain.AccountUpdated, *domain.AccountPasswordChanged,
-		*domain.AccountSuspended, *domain.AccountRestored:
+		*domain.AccountSuspended, *domain.AccountRestored, *domain.AccountErased:
 		return []string{domain.HeaderField}
 	case *domain.SessionCreated:
 		return []string{sessionField(fact.Session)}

@@ -33,9 +33,11 @@ type Profile struct {
 	ContactsOnly bool
 	// Administrator says that the user may do what administrators do.
 	Administrator bool
+	// Erased says that there was an account, of which nothing is left but its id.
+	Erased bool
 }
 
-// Exists says whether the account was registered.
+// Exists says whether the account was registered, and not erased since.
 func (p Profile) Exists() bool { return p.Username != "" }
 
 // Session is a login.
@@ -74,6 +76,7 @@ type (
 		Suspended     bool   `json:"suspended,omitempty"`
 		ContactsOnly  bool   `json:"contacts_only,omitempty"`
 		Administrator bool   `json:"administrator,omitempty"`
+		Erased        bool   `json:"erased,omitempty"`
 	}
 	sessionForm struct {
 		DeviceID    string `json:"device_id,omitempty"`
@@ -107,7 +110,7 @@ func (s *State) load(field, value string) error {
 		s.Profile = Profile{
 			Username: form.Username, DisplayName: form.DisplayName, AvatarURL: form.AvatarURL,
 			PasswordHash: form.PasswordHash, CreatedAt: time.UnixMilli(form.CreatedAt).UTC(), Suspended: form.Suspended,
-			ContactsOnly: form.ContactsOnly, Administrator: form.Administrator,
+			ContactsOnly: form.ContactsOnly, Administrator: form.Administrator, Erased: form.Erased,
 		}
 		return nil
 	}
@@ -141,13 +144,13 @@ func (s *State) load(field, value string) error {
 // Store returns the stored form of a field; present is false where the field is to be deleted.
 func Store(s State, field string) (value string, present bool) {
 	if field == domain.HeaderField {
-		if !s.Exists() {
+		if !s.Exists() && !s.Erased {
 			return "", false
 		}
 		return encode(profileForm{
 			Username: s.Username, DisplayName: s.DisplayName, AvatarURL: s.AvatarURL,
 			PasswordHash: s.PasswordHash, CreatedAt: s.CreatedAt.UnixMilli(), Suspended: s.Suspended,
-			ContactsOnly: s.ContactsOnly, Administrator: s.Administrator,
+			ContactsOnly: s.ContactsOnly, Administrator: s.Administrator, Erased: s.Erased,
 		}), true
 	}
 	if id, ok := strings.CutPrefix(field, sessionPrefix); ok {

@@ -241,6 +241,8 @@ func Needs(c Command) []string {
 		return fields
 	case Unschedule:
 		return MessageNeeds(c)
+	case Erase:
+		return MessageNeeds(c)
 	case MessageCommand:
 		return append(MessageNeeds(c), self)
 	default:
@@ -261,6 +263,8 @@ func MessageNeeds(c MessageCommand) []string {
 		return []string{domain.HeaderField, WaitingField(c.Scheduled), queueField(c.Actor)}
 	case Unschedule:
 		return []string{WaitingField(c.Scheduled), queueField(c.Actor)}
+	case Erase:
+		return c.needs()
 	case MoveReceipt:
 		return []string{domain.HeaderField, domain.SeqField, cursorField(c.Actor)}
 	default:

@@ -50,6 +50,8 @@ func DecideMessage(s State, c MessageCommand) ([]domain.Fact, error) {
 		return decideUnschedule(s, c)
 	case FireScheduled:
 		return decideFire(s, c)
+	case Erase:
+		return decideErase(s, c)
 	case MoveReceipt:
 		return decideReceipt(s, c)
 	default:

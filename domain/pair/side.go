@@ -78,6 +78,8 @@ func (s *State) evolve(e domain.Event) bool {
 		s.change(fact.User, func(side *Side) { side.Contact, side.Remark = false, "" })
 	case *domain.ContactRemarked:
 		mine(func(side *Side) { side.Remark = digest(fact.Remark) })
+	case *domain.AccountErased:
+		mine(func(side *Side) { side.Remark = "" })
 	case *domain.UserBlocked:
 		mine(func(side *Side) { side.Blocks = true })
 	case *domain.UserUnblocked:
@@ -101,7 +103,7 @@ func (s *State) change(user domain.UserID, change func(*Side)) {
 func aboutSides(fact domain.Fact) bool {
 	switch fact.(type) {
 	case *domain.ContactRequested, *domain.ContactAccepted, *domain.ContactDeclined, *domain.ContactRemoved,
-		*domain.ContactRemarked, *domain.UserBlocked, *domain.UserUnblocked:
+		*domain.ContactRemarked, *domain.AccountErased, *domain.UserBlocked, *domain.UserUnblocked:
 		return true
 	default:
 		return false

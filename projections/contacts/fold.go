@@ -80,6 +80,8 @@ func otherOf(fact domain.Fact) domain.UserID {
 		return fact.User
 	case *domain.UserUnblocked:
 		return fact.User
+	case *domain.AccountErased:
+		return fact.Peer
 	default:
 		return ""
 	}
@@ -109,6 +111,17 @@ func (f *fold) apply(c *change) {
 		if row := f.relations.Get(relationKey{a, contact, b}); row != nil {
 			row.Note = fact.Remark
 			f.relations.Put(row)
+		}
+	case *domain.AccountErased:
+		if c.Aggregate.Kind == domain.Account {
+			f.account(c)
+			return
+		}
+		for _, key := range []relationKey{{a, contact, b}, {a, outgoing, b}, {b, incoming, a}} {
+			if row := f.relations.Get(key); row != nil {
+				row.Note = ""
+				f.relations.Put(row)
+			}
 		}
 	case *domain.UserBlocked:
 		f.add(c, a, blocked, b)

@@ -22,6 +22,8 @@ type change struct {
 	sent   *sentData
 	edited *editedData
 	fact   domain.Fact
+	// erases is whose messages lose their bodies; empty for an event of another kind.
+	erases string
 }
 
 // sentData is domain.MessageSent with the body left raw.
@@ -50,6 +52,14 @@ func decode(records []*schema.Record) ([]change, error) {
 		c := change{
 			Record: record, conversation: string(record.Conversation()), seq: int64(record.ConversationSeq),
 		}
+		if record.Type == domain.TypeAccountErased {
+			// That of the account itself says nothing about messages.
+			if c.conversation != "" {
+				c.erases = string(record.Actor)
+				changes = append(changes, c)
+			}
+			continue
+		}
 		if c.conversation == "" || c.seq < 1 {
 			return nil, fmt.Errorf("event %s at %s: %s outside of a conversation", record.ID, record.Position, record.Type)
 		}
@@ -66,12 +76,12 @@ func (c *change) decode() (err error) {
 	case domain.TypeMessageSent:
 		c.sent = new(sentData)
 		if err = c.decodeInto(c.sent, c.sent.cut); err == nil {
-			c.sent.kind, err = kindOf(c.sent.Body)
+			c.sent.kind, err = c.kindOf(&c.sent.Body)
 		}
 	case domain.TypeMessageEdited:
 		c.edited = new(editedData)
 		if err = c.decodeInto(c.edited, nil); err == nil {
-			c.edited.kind, err = kindOf(c.edited.Body)
+			c.edited.kind, err = c.kindOf(&c.edited.Body)
 		}
 	default:
 		c.fact, err = c.Fact()
@@ -119,6 +129,18 @@ func (s *sentData) cut(data []byte) bool {
 	}
 	s.ClientID, s.Body = string(id), body
 	return true
+}
+
+// erasedKind is the kind of a message whose body is gone with its sender's key.
+const erasedKind = "erased"
+
+// kindOf returns the kind of a body, and takes one that is erased away.
+func (c *change) kindOf(body *json.RawMessage) (string, error) {
+	if c.Erased {
+		*body = nil
+		return erasedKind, nil
+	}
+	return kindOf(*body)
 }
 
 var bodyType = []byte(`{"type":"`)

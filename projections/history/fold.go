@@ -35,6 +35,8 @@ type fold struct {
 	revisions []*revisionRow
 	// emptied are messages whose stored revisions lose their bodies.
 	emptied []numberedKey
+	// erased are those of whom stored messages and revisions lose their bodies.
+	erased []*change
 	// reactions holds the open ones, and reacted all that are in memory.
 	reactions map[reactionKey]*reactionRow
 	reacted   []*reactionRow
@@ -59,6 +61,9 @@ func (f *fold) apply(c *change) {
 		return
 	case c.edited != nil:
 		f.edited(c)
+		return
+	case c.erases != "":
+		f.erase(c)
 		return
 	}
 	switch fact := c.fact.(type) {

@@ -36,6 +36,8 @@ func needsOf(changes []change) needs {
 		case c.edited != nil:
 			n.message(sent, c, c.edited.Message)
 			continue
+		case c.erases != "":
+			continue
 		}
 		user := func(user domain.UserID) {
 			if !created[c.conversation] {

@@ -24,7 +24,7 @@ var Definition = tables.Definition{
 		domain.TypeMemberAdded, domain.TypeMemberJoined, domain.TypeMemberLeft, domain.TypeMemberRemoved,
 		domain.TypeMemberRoleChanged, domain.TypeMemberMuted,
 		domain.TypeMessageSent, domain.TypeMessageEdited, domain.TypeMessageRecalled, domain.TypeMessageReacted,
-		domain.TypeMessageExpired,
+		domain.TypeMessageExpired, domain.TypeAccountErased,
 	},
 	Tables: columns,
 	Views:  views,

@@ -190,6 +190,9 @@ func (f *fold) write(ctx context.Context) error {
 			return fmt.Errorf("close the windows of %s: %w", c.conversation, err)
 		}
 	}
+	if err := f.writeErased(ctx); err != nil {
+		return err
+	}
 	for _, write := range []func() error{
 		func() error { return writeRows(ctx, s, conversationColumns, maps.Values(f.conversations)) },
 		func() error { return writeRows(ctx, s, memberColumns, slices.Values(f.intervals)) },

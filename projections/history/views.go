@@ -36,7 +36,7 @@ FROM {members} AS r`},
   r.event AS event, -- the id of the event
   r.sender AS sender, -- who sent it
   r.at AS sent_at, -- when it was sent
-  r.kind AS kind, -- text, file or custom
+  r.kind AS kind, -- text, file or custom; erased where the sender was
   CAST(r.body AS CHAR) AS body, -- what it says now, as JSON; null once recalled, expired or erased
   r.reply_to AS reply_to, -- the sequence of the message that it answers; null for none
   CAST(r.mentions AS CHAR) AS mentions, -- whom it mentions, a JSON array of ids or "all"; null for nobody

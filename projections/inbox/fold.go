@@ -48,7 +48,7 @@ func (p *Projection) sort(records []*schema.Record) (events []event, all []*conv
 	byID := make(map[domain.ConversationID]*conversation)
 	for _, r := range records {
 		id := r.Conversation()
-		if id == "" || r.ConversationSeq == 0 && r.Type != domain.TypeReceiptMoved {
+		if id == "" || r.ConversationSeq == 0 && r.Type != domain.TypeReceiptMoved && r.Type != domain.TypeAccountErased {
 			continue
 		}
 		c := byID[id]
@@ -79,7 +79,7 @@ func (p *Projection) load(ctx context.Context, events []event) error {
 		switch e.fact.(type) {
 		case *domain.MessageSent:
 			e.in.known = true
-		case *domain.MessageEdited, *domain.MessageRecalled, *domain.MessageExpired:
+		case *domain.MessageEdited, *domain.MessageRecalled, *domain.MessageExpired, *domain.AccountErased:
 			if !e.in.known {
 				e.in.known = true
 				keys = append(keys, e.in.lastKey)
@@ -211,6 +211,11 @@ func (c *conversation) apply(e event) {
 		c.change(fact.Message, e, func(m *Message) { m.gone, m.RecalledAt = true, e.At })
 	case *domain.MessageExpired:
 		c.change(fact.Message, e, func(m *Message) { m.gone = true })
+	case *domain.AccountErased:
+		if c.last != nil && c.last.Sender == e.Actor {
+			c.last.erase()
+			c.changed = true
+		}
 	case *domain.MessageReacted:
 		c.reacted = append(c.reacted, reaction{e.Actor, e.ConversationSeq, fact})
 	case *domain.ReceiptMoved:

@@ -46,10 +46,20 @@ func newMessage(e event, fact *domain.MessageSent) *Message {
 		Seq: e.ConversationSeq, Event: e.ID, Sender: e.Actor, At: e.At, ClientID: fact.ClientID,
 		ReplyTo: fact.ReplyTo, Mentions: fact.Mentions, ChangedSeq: e.ConversationSeq, body: &fact.Body,
 	}
+	if e.Erased {
+		m.erase()
+	}
 	if fact.ExpiresAt != nil {
 		m.ExpiresAt = fact.ExpiresAt.Time
 	}
 	return m
+}
+
+// erase leaves of a message what is left where its sender's key was destroyed before it was folded: not what became of it since,
+// either, because nothing is done to a message that is gone.
+func (m *Message) erase() {
+	m.gone, m.body, m.Body = true, nil, nil
+	m.EditedAt, m.RecalledAt, m.ChangedSeq = time.Time{}, time.Time{}, m.Seq
 }
 
 // messageForm is the stored form, which can never change but by new members. Times are Unix times in milliseconds.

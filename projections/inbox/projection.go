@@ -43,7 +43,7 @@ func (*Projection) Handles(t domain.EventType) bool {
 		domain.TypeMemberAdded, domain.TypeMemberJoined, domain.TypeMemberLeft, domain.TypeMemberRemoved,
 		domain.TypeMemberRoleChanged, domain.TypeMemberMuted,
 		domain.TypeMessageSent, domain.TypeMessageEdited, domain.TypeMessageRecalled, domain.TypeMessageReacted,
-		domain.TypeMessageExpired, domain.TypeReceiptMoved, domain.TypeSettingsChanged:
+		domain.TypeMessageExpired, domain.TypeReceiptMoved, domain.TypeAccountErased, domain.TypeSettingsChanged:
 		return true
 	default:
 		return false

@@ -59,6 +59,23 @@ func NewChoices(client redis.UniversalClient, publisher Publisher) *Choices {
 // maxText bounds what a user says about its status, in characters.
 const maxText = 128
 
+// Forget takes away what an erased user had chosen.
+func (c *Choices) Forget(ctx context.Context, id domain.UserID) error {
+	partition, ok := id.Partition()
+	if !ok {
+		return nil
+	}
+	_, err := c.store.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HDel(ctx, choicesKey(partition), string(id))
+		p.HDel(ctx, c.store.statusKey(id), choiceField)
+		return nil
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // Set notes what a user chose, and tells it. It lasts until the next choice, also while the user is offline. An error is of
 // kind InvalidArgument or TooLarge for a status or text that cannot be. Who is invisible has no text.
 func (c *Choices) Set(ctx context.Context, id domain.UserID, status Status, text string) error {

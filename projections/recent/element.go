@@ -18,7 +18,7 @@ type Event struct {
 	Seq          domain.Seq
 	// Ordinal is how many messages the conversation had with this event.
 	Ordinal int64
-	// Gone says that the event is a message, or an edit of one, that was recalled or has expired: its body is null.
+	// Gone says that the event is a message, or an edit of one, that was recalled, has expired or was erased: its body is null.
 	Gone bool
 
 	// tail is the client protocol's event object behind the sequence.
@@ -79,9 +79,11 @@ func newEvent(r *schema.Record) (Event, error) {
 	b = append(b, `","data":`...)
 	b = append(b, data...)
 	b = append(b, '}')
-	return Event{
-		Conversation: r.Conversation(), Seq: r.ConversationSeq, Ordinal: r.Ordinal, tail: string(b),
-	}, nil
+	e := Event{Conversation: r.Conversation(), Seq: r.ConversationSeq, Ordinal: r.Ordinal, tail: string(b)}
+	if r.Erased {
+		return e.withoutBody()
+	}
+	return e, nil
 }
 
 // element returns the stored form: sequence, ordinal, whether the body is gone, the rest of the event object. The

@@ -19,6 +19,7 @@ type conversation struct {
 	// stored are events from before that matter to this fold, by sequence; those that it changed are in changed.
 	stored  map[domain.Seq]Event
 	changed []domain.Seq
+	erased  []erasure
 }
 
 func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *checkpoint.Writes) error {
@@ -29,12 +30,18 @@ func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *chec
 	if err := p.load(ctx, changes); err != nil {
 		return err
 	}
+	if err := p.loadErased(ctx, conversations); err != nil {
+		return err
+	}
 	for _, change := range changes {
 		if err := change.in.apply(change); err != nil {
 			return err
 		}
 	}
 	for _, c := range conversations {
+		if err := c.erase(); err != nil {
+			return err
+		}
 		c.write(w)
 	}
 	return nil
@@ -53,7 +60,8 @@ type change struct {
 func (p *Projection) sort(records []*schema.Record) (all []*conversation, changes []change, err error) {
 	byID := make(map[domain.ConversationID]*conversation)
 	for _, r := range records {
-		if r.ConversationSeq < 1 || !p.Handles(r.Type) {
+		erases := r.Type == domain.TypeAccountErased && r.Conversation() != ""
+		if r.ConversationSeq < 1 && !erases || !p.Handles(r.Type) {
 			continue
 		}
 		c := byID[r.Conversation()]
@@ -61,6 +69,10 @@ func (p *Projection) sort(records []*schema.Record) (all []*conversation, change
 			c = &conversation{id: r.Conversation(), key: p.Key(r.Partition, "recent:"+string(r.Conversation()))}
 			byID[c.id] = c
 			all = append(all, c)
+		}
+		if erases {
+			c.erases(r.Actor)
+			continue
 		}
 		e, err := newEvent(r)
 		if err != nil {
@@ -184,11 +196,20 @@ func (c *conversation) apply(change change) error {
 
 // at returns an event of this fold, or a stored one that was loaded.
 func (c *conversation) at(seq domain.Seq) (Event, bool) {
-	if i := int(seq - c.added[0].Seq); i >= 0 && i < len(c.added) {
+	if i, ok := c.index(seq); ok {
 		return c.added[i], true
 	}
 	e, ok := c.stored[seq]
 	return e, ok
+}
+
+// index returns where an event stands among those of this fold; false for none of them.
+func (c *conversation) index(seq domain.Seq) (int, bool) {
+	if len(c.added) == 0 {
+		return 0, false
+	}
+	i := int(seq - c.added[0].Seq)
+	return i, i >= 0 && i < len(c.added)
 }
 
 // empty takes the body of an event, if it is at hand.
@@ -201,7 +222,7 @@ func (c *conversation) empty(seq domain.Seq) error {
 	if err != nil {
 		return err
 	}
-	if i := int(seq - c.added[0].Seq); i >= 0 {
+	if i, ok := c.index(seq); ok {
 		c.added[i] = e
 		return nil
 	}
@@ -214,6 +235,9 @@ func (c *conversation) write(w *checkpoint.Writes) {
 	limit := strconv.Itoa(Size)
 	for _, seq := range c.changed {
 		w.Do("PUT", c.key, limit, formatSeq(seq), c.stored[seq].element())
+	}
+	if len(c.added) == 0 {
+		return
 	}
 	args := make([]string, 0, 2+len(c.added))
 	args = append(args, limit, formatSeq(c.added[0].Seq))

@@ -45,10 +45,10 @@ func New(c Config) *Projection {
 }
 
 // Handles implements projections.Projection: everything that takes a sequence in a conversation, of types that are yet to
-// come too.
+// come too; and that a user was erased.
 func (*Projection) Handles(t domain.EventType) bool {
 	family, _, _ := strings.Cut(string(t), ".")
-	return family == "conversation" || family == "member" || family == "message"
+	return family == "conversation" || family == "member" || family == "message" || t == domain.TypeAccountErased
 }
 
 // Apply implements projections.Projection.

@@ -20,6 +20,7 @@ var Definition = tables.Definition{
 	Version: 1,
 	Types: []domain.EventType{
 		domain.TypeMessageSent, domain.TypeMessageEdited, domain.TypeMessageRecalled, domain.TypeMessageExpired,
+		domain.TypeAccountErased,
 	},
 	Tables: columns,
 	Decode: decode,
@@ -34,12 +35,14 @@ type change struct {
 	row  *messageRow
 	edit domain.Seq
 	text []byte
+	// erased is whose messages go.
+	erased domain.UserID
 }
 
 // decode decodes the records and returns what folds them.
 func decode(records []*schema.Record) (tables.Write, error) {
-	changes := make([]change, len(records))
-	for i, record := range records {
+	changes := make([]change, 0, len(records))
+	for _, record := range records {
 		fact, err := record.Fact()
 		if err != nil {
 			return nil, err
@@ -61,9 +64,14 @@ func decode(records []*schema.Record) (tables.Write, error) {
 			c.key.seq = int64(fact.Message)
 		case *domain.MessageExpired:
 			c.key.seq = int64(fact.Message)
+		case *domain.AccountErased:
+			if c.key.conversation == "" {
+				continue // that of the account itself
+			}
+			c.erased = record.Actor
 		default: // Types lets no other through
 		}
-		changes[i] = c
+		changes = append(changes, c)
 	}
 	return func(ctx context.Context, tx *tables.Tx) error { return fold(ctx, tx, changes) }, nil
 }
@@ -86,21 +94,30 @@ func fold(ctx context.Context, tx *tables.Tx, changes []change) error {
 	sent := make(map[messageKey]bool)
 	var needed []messageKey
 	for _, c := range changes {
-		if c.row != nil {
+		switch {
+		case c.row != nil:
 			sent[c.key] = true
-		} else if !sent[c.key] {
+		case c.erased != "":
+			keys, err := sentBy(ctx, tx, c)
+			if err != nil {
+				return err
+			}
+			needed = append(needed, keys...)
+		case !sent[c.key]:
 			needed = append(needed, c.key)
 		}
 	}
 	if err := all.Load(ctx, needed); err != nil {
 		return err
 	}
-	for _, c := range changes {
+	for i, c := range changes {
 		row := all.Get(c.key)
 		switch {
 		case c.row != nil:
 			now := *c.row // the changes are folded again where the transaction is tried again
 			all.Put(&now)
+		case c.erased != "":
+			erase(all, c, changes[:i], needed)
 		case row == nil: // it is gone, or never was
 		case c.edit != 0:
 			row.Text, row.EditedSeq = c.text, int64(c.edit)

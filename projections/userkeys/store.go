@@ -42,7 +42,7 @@ func (r row) wrapped() seal.Wrapped {
 func (s Store) Read(ctx context.Context, users []domain.UserID) (keys []seal.Wrapped, err error) {
 	err = s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var rows []row
-		if err := tx.NewSelect().Model(&rows).Where("user_id IN (?)", bun.In(users)).Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&rows).Where("user_id IN ?", bun.Tuple(users)).Scan(ctx); err != nil {
 			return fmt.Errorf("read user_keys: %w", err)
 		}
 		keys = keys[:0]

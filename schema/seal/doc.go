@@ -32,6 +32,9 @@
 // when it is destroyed ([Cache.Destroyed]). Keys that are in use are asked for again after a quarter of that time, so when
 // SQL goes away there are minutes left for everybody who has been sending. The shared cache holds wrapped keys only.
 //
+// Erasing tells nobody what to forget but the owner's id, so whoever read with the key before must forget by himself what he
+// keeps: projections fold account.erased (see package projections), and [Ring.Stale] tells which records in memory to read again.
+//
 // Rejected: a key for each conversation, which could not take one person out of it; sealing what is public by nature (a
 // group's title, roles, times, reactions), which would make the log useless to an auditor; one sealed member for each personal
 // one, which costs 28 bytes and a call each.

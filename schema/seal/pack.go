@@ -49,7 +49,7 @@ var tables = map[byte]string{
 // coder packs with one table. It works for one at a time.
 type coder struct{ *huff0.Scratch }
 
-func newCoder(method byte) coder {
+func newCoder(method byte) *coder {
 	table, err := hex.DecodeString(tables[method])
 	if err != nil {
 		panic(err) // a constant
@@ -59,7 +59,7 @@ func newCoder(method byte) coder {
 		panic(fmt.Sprintf("seal: table %d cannot be read: %v", method, err))
 	}
 	scratch.Reuse = huff0.ReusePolicyMust
-	return coder{scratch}
+	return &coder{scratch}
 }
 
 var (
@@ -142,7 +142,7 @@ func methodFor(members []byte) byte {
 // squeeze appends the members as a table has them, and is false where that gains nothing.
 func squeeze(b []byte, head byte, members []byte) ([]byte, bool) {
 	pool := coders[head&methods]
-	c := pool.Get().(coder) //nolint:errcheck,forcetypeassert // nothing else is put there
+	c := pool.Get().(*coder) // nothing else is put there
 	defer pool.Put(c)
 	packed, _, err := huff0.Compress1X(members, c.Scratch)
 	if err != nil || len(packed)+2 >= len(members) {
@@ -167,7 +167,7 @@ func unpack(packed []byte) ([]byte, error) {
 		if n, length = binary.Uvarint(rest); length <= 0 || n > maxOpened {
 			return nil, errPacked
 		}
-		rest, size = rest[length:], int(n) //nolint:gosec // bounded above
+		rest, size = rest[length:], int(n)
 	}
 	members := make([]byte, 0, size+len(frameBegin)+len(frameEnd))
 	if head&framed != 0 {

@@ -375,7 +375,9 @@ func TestWithoutSQL(t *testing.T) {
 		w.store.set(false)
 		appended(t, w.Ring, sent("again"))
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

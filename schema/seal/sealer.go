@@ -38,36 +38,48 @@ func hasPersonal(events []domain.Fact) bool {
 
 // sealing returns the key that a user's texts are sealed with.
 func (r *Ring) sealing(ctx context.Context, user domain.UserID) (*Key, error) {
+	var h *held
+	var err error
+	// What was fetched while all keys were dropped, as they are when it begins to be heard which are destroyed, is not held.
+	for try := 0; h == nil && err == nil && try < 3; try++ {
+		h, err = r.tryHold(ctx, user)
+	}
+	switch {
+	case h == nil && err == nil:
+		err = errors.New("the key was dropped while it was fetched")
+	case h != nil && h.err != nil:
+		err = h.err
+	case h != nil && h.key == nil:
+		return nil, domain.Errorf(domain.Unauthenticated, "this account was erased")
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	r.use(h)
+	return h.key, nil
+}
+
+// tryHold returns what is held of a user, who gets a key if there is none yet; nil where it was dropped meanwhile.
+func (r *Ring) tryHold(ctx context.Context, user domain.UserID) (*held, error) {
 	now := time.Now()
 	r.mu.RLock()
 	h := r.find(user, now)
 	r.mu.RUnlock()
-	if h == nil || h.key != nil && h.until.Sub(now) < sealUntil {
-		if err := r.fetch(ctx, []domain.UserID{user}, 2*sealUntil); err != nil {
-			return nil, unavailable(err)
-		}
-		r.mu.RLock()
-		h = r.find(user, now)
-		r.mu.RUnlock()
+	if h != nil && (h.key == nil || h.until.Sub(now) >= sealUntil) {
+		return h, nil
 	}
-	if h == nil {
-		var err error
-		if h, err = r.create(ctx, user); err != nil {
-			return nil, unavailable(err)
-		}
-	}
+	err := r.fetch(ctx, []domain.UserID{user}, 2*sealUntil)
+	r.mu.RLock()
+	fetched, cleared := r.find(user, now), !r.cleared.Before(now)
+	r.mu.RUnlock()
 	switch {
-	case h == nil || h.err != nil:
-		err := errors.New("the key was dropped while it was fetched")
-		if h != nil {
-			err = h.err
-		}
-		return nil, unavailable(err)
-	case h.key == nil:
-		return nil, domain.Errorf(domain.Unauthenticated, "this account was erased")
+	case fetched != nil:
+		return fetched, nil // perhaps the one that ends soon, where no other can be had
+	case err != nil || cleared:
+		return nil, err
+	default:
+		return r.create(ctx, user)
 	}
-	r.use(h)
-	return h.key, nil
 }
 
 // use notes that a key is in use. Most of the time that is known.

@@ -48,11 +48,11 @@ var rooms = sync.Pool{New: func() any { return new(room) }}
 
 // Seal appends the sealed text of some members.
 func (k *Key) Seal(text []byte, at Place, members []byte) []byte {
-	r := rooms.Get().(*room) //nolint:errcheck,forcetypeassert // nothing else is put there
+	r := rooms.Get().(*room) // nothing else is put there
 	defer rooms.Put(r)
 	r.place = at.bind(r.place[:0])
 	r.packed = pack(r.packed[:0], members)
-	r.sealed = k.aead.Seal(append(r.sealed[:0], format), nil, r.packed, r.place)
+	r.sealed = k.aead.Seal(append(r.sealed[:0], format), nil, r.packed, r.place) //nolint:gosec // the cipher makes the nonce itself
 	return encoding.AppendEncode(text, r.sealed)
 }
 
@@ -63,7 +63,7 @@ var (
 
 // Open returns the members of a sealed text. An error says that the text was changed or moved, or is of a later format.
 func (k *Key) Open(at Place, text []byte) ([]byte, error) {
-	r := rooms.Get().(*room) //nolint:errcheck,forcetypeassert // nothing else is put there
+	r := rooms.Get().(*room) // nothing else is put there
 	defer rooms.Put(r)
 	var err error
 	if r.sealed, err = encoding.AppendDecode(r.sealed[:0], text); err != nil || len(r.sealed) == 0 {

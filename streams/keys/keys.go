@@ -132,10 +132,10 @@ const retry = time.Second
 func (c Cache) Destroyed(ctx context.Context, gone func(domain.UserID), lost func()) error {
 	for ctx.Err() == nil {
 		err := c.Listener.Listen(ctx, []string{channel}, lost, func(_ string, payload []byte) { gone(domain.UserID(payload)) })
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
-		if c.Logger != nil {
+		if c.Logger != nil && ctx.Err() == nil {
 			c.Logger.WarnContext(ctx, "not heard for a moment which keys are destroyed", slog.Any("error", err))
 		}
 		timer := time.NewTimer(retry)

@@ -63,6 +63,7 @@ const ann, bob = domain.UserID("u-ann"), domain.UserID("u-bob")
 
 func TestWhatWasDestroyedDoesNotComeBack(t *testing.T) {
 	each(t, func(t *testing.T, _ *redis.Client, cache keys.Cache) {
+		t.Helper()
 		ctx := t.Context()
 		put := []seal.Wrapped{{User: ann, Wrapping: "w1", Key: []byte("\x00 a\n\xff")}, {User: bob, Wrapping: "w1", Key: []byte("b")}}
 		if err := cache.Put(ctx, put, time.Minute); err != nil {
@@ -89,6 +90,7 @@ func TestWhatWasDestroyedDoesNotComeBack(t *testing.T) {
 
 func TestOthersHearOfIt(t *testing.T) {
 	each(t, func(t *testing.T, client *redis.Client, cache keys.Cache) {
+		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		gone, lost, done := make(chan domain.UserID, 1), make(chan struct{}, 8), make(chan error)
 		go func() {
@@ -121,6 +123,7 @@ func TestOthersHearOfIt(t *testing.T) {
 // Keys that were written by something else are not taken for keys.
 func TestForeignValues(t *testing.T) {
 	each(t, func(t *testing.T, client *redis.Client, cache keys.Cache) {
+		t.Helper()
 		client.Set(t.Context(), "user:key:{"+string(ann)+"}", "for ever", 0)
 		client.HSet(t.Context(), "user:key:{"+string(bob)+"}", "a", "b")
 		if kept, err := cache.Get(t.Context(), []domain.UserID{ann}); err != nil || len(kept) != 0 {
