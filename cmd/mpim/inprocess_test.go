@@ -35,8 +35,8 @@ func startInProcess(tb testing.TB, names ...string) *inProcess {
 	server := streamstest.StartRedis(tb)
 	settings := &Settings{
 		RedisURL: server.URL(), DatabaseURL: "sqlite::memory:", Durability: streams.Appended, Partitions: 16,
-		AuthKey: strings.Repeat("test key ", 4), Drain: time.Second, level: new(slog.LevelVar),
-		LimitsTextBytes: 16 << 10, LimitsGroupMembers: 2000, LimitsClientIDBytes: 64,
+		AuthKey: strings.Repeat("test key ", 4), Drain: time.Second, level: new(slog.LevelVar), cacheBytes: newCacheBytes(0),
+		LimitsTextBytes: 16 << 10, LimitsGroupMembers: 100_000, LimitsClientIDBytes: 64,
 	}
 	must := func(err error) {
 		tb.Helper()

@@ -72,16 +72,16 @@ func (p *inProcess) listenStatuses(t *testing.T) *statuses {
 	return s
 }
 
-// passed waits until presence has folded the whole log.
-func (p *inProcess) passed(t *testing.T) {
+// passed waits until a projection has folded the whole log.
+func (p *inProcess) passed(t *testing.T, projection string) {
 	t.Helper()
-	eventually(t, "presence has passed the log", func() error {
+	eventually(t, projection+" has passed the log", func() error {
 		heads, err := p.log.Heads(t.Context())
 		if err != nil {
 			return err
 		}
 		for partition, head := range heads {
-			folded, err := p.stores.redis.HGet(t.Context(), schema.PartitionKey(partition, "checkpoint:"+presence.Name), "seq").Int64()
+			folded, err := p.stores.redis.HGet(t.Context(), schema.PartitionKey(partition, "checkpoint:"+projection), "seq").Int64()
 			if head > 0 && (err != nil || folded < head) {
 				return fmt.Errorf("partition %d is folded to %d of %d: %w", partition, folded, head, err)
 			}
@@ -109,7 +109,7 @@ func TestReconnects(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		p.passed(t)
+		p.passed(t, presence.Name)
 	}
 	everybody(func(n int) (err error) {
 		callers[n], err = p.user(ctx, "user"+strconv.Itoa(n))
@@ -140,7 +140,39 @@ func TestReconnects(t *testing.T) {
 		})
 	})
 	everybody(connect)
-	if messages, _, all := told.count(); all > 0 {
-		t.Errorf("1,000 users who lost their connection and came back are %d statuses in %d messages", all, messages)
+	// What is told of a partition comes in order: what was to be told of the others is there when the last of each is.
+	if err := p.connectOneEach(ctx); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, "the last are told", func() error {
+		if _, known, _ := told.count(); known < p.stores.identity.Partitions {
+			return fmt.Errorf("%d are", known)
+		}
+		return nil
+	})
+	if messages, _, all := told.count(); all > p.stores.identity.Partitions {
+		t.Errorf("1,000 users who lost their connection and came back are %d statuses, those of %d others among them, in %d messages",
+			all, p.stores.identity.Partitions, messages)
+	}
+}
+
+// connectOneEach connects one new user in each partition.
+func (p *inProcess) connectOneEach(ctx context.Context) error {
+	met := make(map[int]bool)
+	for n := 0; len(met) < p.stores.identity.Partitions; n++ {
+		name := "last" + strconv.Itoa(n)
+		partition, _ := p.stores.identity.Placement().User(name).Partition()
+		if met[partition] {
+			continue
+		}
+		met[partition] = true
+		caller, err := p.user(ctx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := p.connect(ctx, caller, "reconnects", uint32(n)); err != nil { //nolint:gosec // there are few
+			return err
+		}
+	}
+	return nil
 }
