@@ -61,11 +61,29 @@ func commandsOf(page string) [][]string {
 		if len(words) > 2 && slices.Equal(words[:3], []string{"go", "run", "./cmd/mpim"}) {
 			words = append([]string{"mpim"}, words[3:]...)
 		}
+		if n := slices.IndexFunc(words, func(w string) bool { return w == ">" || w == "<" || w == "|" }); n >= 0 {
+			words = words[:n] // the rest is for the shell
+		}
 		if len(words) > 1 && words[0] == "mpim" {
-			commands = append(commands, words[1:])
+			commands = append(commands, alternatives(words[1:])...)
 		}
 	}
 	return commands
+}
+
+// alternatives returns the calls that a line like "user suspend|restore NAME" stands for.
+func alternatives(words []string) [][]string {
+	n := slices.IndexFunc(words, func(w string) bool { return strings.Contains(w, "|") })
+	if n < 0 {
+		return [][]string{words}
+	}
+	var all [][]string
+	for one := range strings.SplitSeq(words[n], "|") {
+		chosen := slices.Clone(words)
+		chosen[n] = one
+		all = append(all, alternatives(chosen)...)
+	}
+	return all
 }
 
 // Every command that a page shows is one that this binary has, flags included.

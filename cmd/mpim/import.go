@@ -20,7 +20,7 @@ import (
 )
 
 type importCommand struct {
-	File  string `arg:"" help:"JSON Lines; see docs/import.md." type:"existingfile"`
+	File  string `arg:"" help:"JSON Lines; see docs/import.md." type:"path"`
 	Check bool   `help:"Say what is wrong with the file, and write nothing."`
 	JSON  bool   `help:"Print one JSON document."`
 	Yes   bool   `help:"Accepted for scripts; nothing is asked." hidden:""`
@@ -39,6 +39,9 @@ type importLine struct {
 
 // Run checks the file, and imports what is not there yet.
 func (c *importCommand) Run(i *invocation) error {
+	if _, err := os.Stat(c.File); err != nil {
+		return usagef("the file cannot be read: %v", err)
+	}
 	return i.withLog("import "+c.File, func(g *gatewayParts) error {
 		s := g.stores
 		limits := conversation.DefaultLimits()
