@@ -152,7 +152,7 @@ func (h *settledHistory) Sent(ctx context.Context, id domain.ConversationID, pre
 	if err := h.Queries.agree(ctx); err != nil {
 		return nil, err
 	}
-	return h.Queries.Queries.Sent(ctx, id, prefix)
+	return h.Queries.Sent(ctx, id, prefix)
 }
 
 // patience is how long an import waits for history to catch up.

@@ -170,7 +170,7 @@ func TestLargeGroup(t *testing.T) {
 func (c *crowd) reachesTheLast(t *testing.T, id domain.ConversationID) {
 	t.Helper()
 	c.everybody(t, func(n int) error {
-		_, err := c.connect(t.Context(), c.members[n], "crowd-"+strconv.Itoa(n), uint32(n)) //nolint:gosec // there are two
+		_, err := c.connect(t.Context(), c.members[n], "crowd-"+strconv.Itoa(n), uint32(n))
 		return err
 	})
 	began, tries := time.Now(), 0

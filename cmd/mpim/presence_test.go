@@ -141,7 +141,7 @@ func inboxChosen(t *testing.T, meet func(string) *person) {
 	recent := ann.gather(t, params{"title": "Recent"}, ben)
 	ann.speak(t, old, "first", nil)
 	position := ann.speak(t, recent, "second", nil).Position
-	list := func(position string) (titles string) {
+	list := func(position string) string {
 		t.Helper()
 		var all struct {
 			Conversations []struct {
@@ -150,25 +150,26 @@ func inboxChosen(t *testing.T, meet func(string) *person) {
 			} `json:"conversations"`
 		}
 		ben.do(t, "conversation.list", params{"after_position": position}, &all)
+		var titles []string
 		for _, c := range all.Conversations {
-			titles += fmt.Sprint(c.Title, " ", c.Pinned, " ", c.Muted, ", ")
+			titles = append(titles, fmt.Sprint(c.Title, " ", c.Pinned, " ", c.Muted))
 		}
-		return titles
+		return strings.Join(titles, ", ")
 	}
-	if got := list(position); got != "Recent false false, Old false false, " {
+	if got := list(position); got != "Recent false false, Old false false" {
 		t.Errorf("before: %s", got)
 	}
 	position = ben.do(t, "conversation.settings", params{"conversation": old, "pinned": true}, nil)
 	ben.told(t, "settings.changed", ben.User.ID)
-	if got := list(position); got != "Old true false, Recent false false, " {
+	if got := list(position); got != "Old true false, Recent false false" {
 		t.Errorf("pinned: %s", got)
 	}
 	position = ben.do(t, "conversation.settings", params{"conversation": recent, "muted": true}, nil)
-	if got := list(position); got != "Old true false, Recent false true, " {
+	if got := list(position); got != "Old true false, Recent false true" {
 		t.Errorf("muted: %s", got)
 	}
 	position = ben.do(t, "conversation.settings", params{"conversation": old, "pinned": false}, nil)
-	if got := list(position); got != "Recent false true, Old false false, " {
+	if got := list(position); got != "Recent false true, Old false false" {
 		t.Errorf("unpinned: %s", got)
 	}
 	if ann.heard("settings.changed") {

@@ -170,7 +170,7 @@ func (p *inProcess) connectOneEach(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := p.connect(ctx, caller, "reconnects", uint32(n)); err != nil { //nolint:gosec // there are few
+		if _, err := p.connect(ctx, caller, "reconnects", uint32(n)); err != nil {
 			return err
 		}
 	}

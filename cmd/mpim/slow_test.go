@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestSlowConsumer(t *testing.T) {
 	long := strings.Repeat("x", 15_000)
 	var last sent
 	for n := range messages {
-		last = ann.speak(t, first.Conversation, fmt.Sprint(n), params{"body": say(long)})
+		last = ann.speak(t, first.Conversation, strconv.Itoa(n), params{"body": say(long)})
 	}
 	reading, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

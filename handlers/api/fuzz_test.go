@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"mpim/domain"
@@ -29,9 +30,7 @@ func FuzzPages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, after, position string) {
 		for method, fixed := range pages {
 			params := P{"after": after, "after_position": position}
-			for name, value := range fixed {
-				params[name] = value
-			}
+			maps.Copy(params, fixed)
 			_, err := b.Call(t, alice, method, params)
 			switch code := apitest.Code(err); {
 			case err == nil, code == domain.InvalidArgument, code == domain.Unavailable && position != "":

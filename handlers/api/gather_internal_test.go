@@ -18,11 +18,11 @@ func TestGatheredReceiptsAreTwoAppends(t *testing.T) {
 		g, goOn := newGatherer(), make(chan struct{})
 		var appends atomic.Int64
 		var highest domain.Seq
-		move := func(_ context.Context, _ Caller, in receiptInput) (Changed, error) {
+		move := func(ctx context.Context, _ Caller, in receiptInput) (Changed, error) {
 			appends.Add(1)
 			<-goOn
 			highest = max(highest, *in.ReadSeq)
-			return Changed{}, nil
+			return Changed{Position: "1:1"}, ctx.Err()
 		}
 		var group sync.WaitGroup
 		for i := range n {

@@ -78,9 +78,9 @@ func (w *world) Put(_ context.Context, letters []deadletters.Letter) error {
 	return w.lettersDo
 }
 
-// pairOf is ann and another.
-func pairOf(other domain.UserID) domain.Fields {
-	return domain.Fields{domain.HeaderField: fmt.Sprintf(`{"kind":"direct","created_at":1,"users":[%q,%q],"member_count":2}`, ann, other)}
+// annAndBob is the direct conversation of the two.
+func annAndBob() domain.Fields {
+	return domain.Fields{domain.HeaderField: fmt.Sprintf(`{"kind":"direct","created_at":1,"users":[%q,%q],"member_count":2}`, ann, bob)}
 }
 
 // sent returns a message of ann as the stock subscriber delivers it.
@@ -131,11 +131,11 @@ func TestOfflineHookTellsWhoIsTold(t *testing.T) {
 		age       time.Duration
 		want      []domain.UserID
 	}{
-		"pair":                  {direct, pairOf(bob), "", "", 0, []domain.UserID{bob}},
-		"connected":             {direct, pairOf(bob), bob, "", 0, nil},
-		"the sender is offline": {direct, pairOf(bob), bob, "", 0, nil},
-		"muted":                 {direct, pairOf(bob), "", bob, 0, nil},
-		"too old":               {direct, pairOf(bob), "", "", 2 * time.Hour, nil},
+		"pair":                  {direct, annAndBob(), "", "", 0, []domain.UserID{bob}},
+		"connected":             {direct, annAndBob(), bob, "", 0, nil},
+		"the sender is offline": {direct, annAndBob(), bob, "", 0, nil},
+		"muted":                 {direct, annAndBob(), "", bob, 0, nil},
+		"too old":               {direct, annAndBob(), "", "", 2 * time.Hour, nil},
 		"group":                 {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "1-", cid: "1-"}), "", "", 0, []domain.UserID{bob, cid}},
 		"left before":           {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "1-4", cid: "1-"}), "", "", 0, []domain.UserID{cid}},
 		"joined afterwards":     {many, groupOf(3, map[domain.UserID]string{ann: "1-", bob: "6-", cid: "1-"}), "", "", 0, []domain.UserID{cid}},
@@ -178,12 +178,12 @@ func TestTriesAgainAndGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("connection refused")
-		w := &world{fields: pairOf(bob), answers: []error{down, down, down}}
+		w := &world{fields: annAndBob(), answers: []error{down, down, down}}
 		direct := domain.Aggregate{Kind: domain.Pair, ID: pair}
 		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.requests) != 4 || len(w.letters) != 0 {
 			t.Errorf("%v after %d requests, dead letters %v", err, len(w.requests), w.letters)
 		}
-		w = &world{fields: pairOf(bob), answers: slices.Repeat([]error{down}, 1000)}
+		w = &world{fields: annAndBob(), answers: slices.Repeat([]error{down}, 1000)}
 		began := time.Now()
 		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.letters) != 1 {
 			t.Fatalf("%v, dead letters %v", err, w.letters)
@@ -193,12 +193,12 @@ func TestTriesAgainAndGivesUp(t *testing.T) {
 			t.Errorf("dead letter %+v after %s", l, time.Since(began))
 		}
 		// What the service refuses as such is not tried again.
-		w = &world{fields: pairOf(bob), answers: []error{&webhook.RefusedError{Status: 422}}}
+		w = &world{fields: annAndBob(), answers: []error{&webhook.RefusedError{Status: 422}}}
 		if err := w.handle(t, sent(t, direct, time.Now())); err != nil || len(w.requests) != 1 || len(w.letters) != 1 {
 			t.Errorf("%v after %d requests, dead letters %v", err, len(w.requests), w.letters)
 		}
 		// While the dead letter cannot be written the event is not acknowledged.
-		w = &world{fields: pairOf(bob), answers: []error{&webhook.RefusedError{Status: 422}}, lettersDo: errors.New("no database")}
+		w = &world{fields: annAndBob(), answers: []error{&webhook.RefusedError{Status: 422}}, lettersDo: errors.New("no database")}
 		if err := w.handle(t, sent(t, direct, time.Now())); err == nil {
 			t.Error("it was acknowledged and is nowhere")
 		}

@@ -70,6 +70,7 @@ const (
 
 func TestTheFirstKeyStands(t *testing.T) {
 	each(t, func(t *testing.T, _ *database.DB, s userkeys.Store) {
+		t.Helper()
 		w := wrapping(t, older)
 		var wait sync.WaitGroup
 		got := make([]seal.Wrapped, 8)
@@ -96,6 +97,7 @@ func TestTheFirstKeyStands(t *testing.T) {
 
 func TestDestroyedForGood(t *testing.T) {
 	each(t, func(t *testing.T, db *database.DB, s userkeys.Store) {
+		t.Helper()
 		w := wrapping(t, older)
 		key, err := s.Create(t.Context(), w.NewKey("u-ann"))
 		if err != nil {
@@ -132,6 +134,7 @@ func TestDestroyedForGood(t *testing.T) {
 
 func TestRewrap(t *testing.T) {
 	each(t, func(t *testing.T, _ *database.DB, s userkeys.Store) {
+		t.Helper()
 		old := wrapping(t, older)
 		const users = 620 // more than a page
 		for n := range users {
