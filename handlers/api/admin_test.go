@@ -29,6 +29,8 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 			_, err := b.Call(t, alice, operation.Method, bad[operation.Method][domain.NotFound][params])
 			wantCode(t, err, domain.PermissionDenied)
 		}
+		_, err := b.Call(t, alice, operation.Method, P{"no_such_member": 1}) // nothing is said of what it takes
+		wantCode(t, err, domain.PermissionDenied)
 	}
 	if n < 9 {
 		t.Errorf("only %d operations are for administrators", n)

@@ -91,7 +91,7 @@ func plausible(f api.Field, caller api.Caller, group string) string {
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	b := apitest.New(t, nil)
-	alice := b.User(t, "alice")
+	alice, bob, root := b.User(t, "alice"), b.User(t, "bob"), b.Administrator(t, "root")
 	group := newGroup(t, b, alice)
 	send(t, b, alice, P{"conversation": group}, "hello")
 	heads := func() string {
@@ -105,8 +105,11 @@ func TestHostileValues(t *testing.T) {
 	try := func(operation *api.Operation, params, what string, refused bool) {
 		t.Helper()
 		tried++
-		before := heads()
-		_, err := operation.Call(t.Context(), alice, json.RawMessage(params))
+		before, caller := heads(), alice
+		if operation.Admin {
+			caller = root
+		}
+		_, err := operation.Call(t.Context(), caller, json.RawMessage(params))
 		switch code := apitest.Code(err); code {
 		case "":
 			if refused {
@@ -128,13 +131,17 @@ func TestHostileValues(t *testing.T) {
 		if operation.Method == "session.revoke" {
 			continue // it would end the session that the others are tried with; see the table of bad inputs
 		}
+		about := alice
+		if operation.Admin {
+			about = bob // who may end up suspended
+		}
 		fields := api.Fields(operation.Input)
 		for i, f := range fields {
 			params := func(value string) string {
 				members := []string{fmt.Sprintf("%q:%s", f.Name, value)}
 				for j, other := range fields {
 					if j != i && other.Required {
-						members = append(members, fmt.Sprintf("%q:%s", other.Name, plausible(other, alice, group)))
+						members = append(members, fmt.Sprintf("%q:%s", other.Name, plausible(other, about, group)))
 					}
 				}
 				return "{" + strings.Join(members, ",") + "}"

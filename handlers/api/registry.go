@@ -131,14 +131,14 @@ func define[In, Out any](o *Operations, op Operation, run func(context.Context, 
 		if err := o.admitted(op.Limit, caller); err != nil {
 			return nil, err
 		}
-		var in In
-		if err := decode(params, &in); err != nil {
-			return nil, err
-		}
-		if op.Admin {
+		if op.Admin { // before anything is said of the request
 			if err := o.administers(ctx, caller); err != nil {
 				return nil, settled(err)
 			}
+		}
+		var in In
+		if err := decode(params, &in); err != nil {
+			return nil, err
 		}
 		out, err := perform(ctx, o, op, caller, in, run)
 		if err != nil {
