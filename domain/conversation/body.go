@@ -70,6 +70,10 @@ func checkFile(body domain.Body, limits Limits) error {
 	switch {
 	case body.URL == "":
 		return domain.Errorf(domain.InvalidArgument, "url is empty")
+	case body.Name == "":
+		return domain.Errorf(domain.InvalidArgument, "name is empty")
+	case body.MIME == "":
+		return domain.Errorf(domain.InvalidArgument, "mime is empty: application/octet-stream says nothing of a file")
 	case body.Size < 0:
 		return domain.Errorf(domain.InvalidArgument, "size is negative")
 	}

@@ -24,7 +24,7 @@ var notJSON = []string{"{", `{"a":1,"a":1}`, "{\"\xff\":1}", `{} {}`, `{"a":tru}
 
 func TestEveryOperationRefusesWhatIsNotItsParams(t *testing.T) {
 	b := apitest.New(t, nil)
-	alice := b.User(t, "alice")
+	alice := b.Administrator(t, "alice")
 	for _, operation := range b.Registry.Operations() {
 		for params, name := range neverParams {
 			if operation.Method == "session.create" {
@@ -255,6 +255,8 @@ var bad = map[string]map[domain.Code][]string{
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"reply_to":-1}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"text","text":"x"},"mentions":["ghost"]}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file"}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"https://x.example","mime":"a/b","size":1}}`,
+			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"https://x.example","name":"x","size":1}}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"data:text/html,x","name":"x"}}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"https://x.example","size":-1}}`,
 			`{"to":{"conversation":"$C"},"client_id":"1","body":{"type":"file","url":"https://x.example","size":1.5}}`,
