@@ -53,15 +53,6 @@ func (r *Record) Public() (json.RawMessage, error) {
 	return withoutSecrets(r.Type, data)
 }
 
-// EncodePublic is [EncodeFact] without secrets.
-func EncodePublic(fact domain.Fact) (json.RawMessage, error) {
-	data, err := EncodeFact(fact)
-	if err != nil {
-		return nil, err
-	}
-	return withoutSecrets(fact.EventType(), data)
-}
-
 func withoutSecrets(name domain.EventType, data json.RawMessage) (json.RawMessage, error) {
 	secret := secrets[name]
 	if len(secret) == 0 {

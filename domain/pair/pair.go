@@ -64,9 +64,6 @@ func Needs(c Command) []string {
 // SideFields returns what State.Sides is read from.
 func SideFields() []string { return []string{sidesField} }
 
-// Fields returns what State.See and State.Progress of one user are read from.
-func Fields(user domain.UserID) []string { return conversation.PairFields(user) }
-
 // Load reads a stored state. An error means that what is stored is damaged.
 func Load(fields domain.Fields) (s State, err error) {
 	if s.State, err = conversation.Load(fields); err != nil {

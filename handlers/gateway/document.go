@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -82,7 +81,7 @@ type method struct {
 	public         bool
 }
 
-// notice is one notification that the server pushes.
+// pushedMethod is one notification that the server pushes.
 type pushedMethod struct {
 	name, summary string
 	params        reflect.Type
@@ -237,14 +236,4 @@ func (d *describer) push(p pushedMethod) {
 		"action": "send", "summary": p.summary, "channel": reference("#/channels/socket"),
 		"messages": []any{reference("#/channels/socket/messages/" + name)},
 	}
-}
-
-// Described returns the methods that the document describes, sorted.
-func Described(registry *api.Registry) []string {
-	var names []string
-	for _, m := range methodsOf(registry) {
-		names = append(names, m.name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -155,8 +155,3 @@ func (m *Manager) Run(ctx context.Context) error {
 	k.leave(lasting)
 	return nil
 }
-
-// Holders is the function of that name for this manager's log.
-func (m *Manager) Holders(ctx context.Context, consumer string) ([]Holder, error) {
-	return Holders(ctx, m.config.Client, m.config.Partitions, consumer)
-}
