@@ -17,7 +17,7 @@ import (
 	"mpim/projections/rows/rowstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 const (
 	group = domain.ConversationID("g0123456789abcdefghjk00")
@@ -42,7 +42,7 @@ func sent() *domain.MessageSent {
 
 func TestActivity(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		logs := []*projectionstest.Log{projectionstest.NewLog(0), projectionstest.NewLog(1)}
 		add := func(log *projectionstest.Log, at string, c domain.ConversationID, actor domain.UserID, fact domain.Fact) {

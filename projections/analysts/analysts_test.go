@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write what is generated")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(rowstest.Main(m))
+	os.Exit(projectionstest.Main(m))
 }
 
 const (
@@ -125,7 +125,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	if len(questions) != len(answers) || len(questions) < 20 {
 		t.Fatalf("%d questions, %d answers", len(questions), len(answers))
 	}
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		seed(t, db)
 		for i, q := range questions {
@@ -145,7 +145,7 @@ var decimal = regexp.MustCompile(`="(\d+)"`)
 // Every column of every view is described, and the other way round.
 func TestDictionary(t *testing.T) {
 	t.Parallel()
-	db := rowstest.Databases["mariadb"](t)
+	db := projectionstest.Databases["mariadb"](t)
 	seed(t, db)
 	types := make(map[[2]string]string)
 	for _, line := range projectionstest.Rows(t.Context(), t, db, "SELECT table_name AS v, column_name AS c, data_type AS t "+
@@ -193,8 +193,8 @@ func TestDictionary(t *testing.T) {
 // The meanings of columns are in the database, and an account with the grants reads the views and nothing else.
 func TestAnalystsAccount(t *testing.T) {
 	t.Parallel()
-	name := rowstest.Server.CreateDatabase(t)
-	db := rowstest.Open(t, rowstest.Server.URL(name))
+	name := projectionstest.Server.CreateDatabase(t)
+	db := projectionstest.Open(t, projectionstest.Server.URL(name))
 	seed(t, db)
 	comment := projectionstest.Rows(t.Context(), t, db, "SELECT column_comment AS c FROM information_schema.columns "+
 		"WHERE table_schema = DATABASE() AND table_name = 'messages' AND column_name = 'sender'")
@@ -208,7 +208,7 @@ func TestAnalystsAccount(t *testing.T) {
 	if err := db.Define(t.Context(), append([]string{"CREATE USER 'reader'@'%' IDENTIFIED BY 'x'"}, grants...)...); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := database.Open(t.Context(), "mysql://reader:x@"+rowstest.Server.Addr()+"/"+name)
+	reader, err := database.Open(t.Context(), "mysql://reader:x@"+projectionstest.Server.Addr()+"/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,6 @@ import (
 	"mpim/projections/database"
 	"mpim/projections/projectionstest"
 	"mpim/schema"
-	"mpim/schema/migrations"
 )
 
 var mariadb *projectionstest.MariaDBServer
@@ -48,30 +47,9 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, openDatabase(t, url(t)))
+			test(t, projectionstest.Open(t, url(t)))
 		})
 	}
-}
-
-func openDatabase(t *testing.T, url string) *database.DB {
-	t.Helper()
-	db, err := database.Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	list, err := database.NewMigrations(db, migrations.Files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := list.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db
 }
 
 // stream is the log in memory.

@@ -13,6 +13,7 @@ import (
 	"mpim/domain"
 	"mpim/projections/archive"
 	"mpim/projections/database"
+	"mpim/projections/projectionstest"
 	"mpim/schema"
 	"mpim/streams"
 	"mpim/streams/streamstest"
@@ -39,7 +40,7 @@ func newSeam(t *testing.T, keep time.Duration) *seam {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &seam{T: t, client: server.Client(), db: openDatabase(t, "sqlite://"+filepath.Join(t.TempDir(), "mpim.db"))}
+	s := &seam{T: t, client: server.Client(), db: projectionstest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "mpim.db"))}
 	if err := streams.Create(t.Context(), s.client, identity); err != nil {
 		t.Fatal(err)
 	}

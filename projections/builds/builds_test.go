@@ -56,7 +56,7 @@ func (w *world) rollback(version int) {
 // while messages come and readers read: no read fails, mixes versions or goes back.
 func TestPromotionsUnderReaders(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		w := newWorld(t, db)
 		w.append(300)
@@ -149,7 +149,7 @@ func (w *world) trickle(ctx context.Context) {
 // Workers that know another version pass over a build, and one that comes back goes on where the build stands.
 func TestWorkersFeedWhatTheyKnow(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		w := newWorld(t, db)
 		w.append(10)
@@ -196,7 +196,7 @@ func TestWorkersFeedWhatTheyKnow(t *testing.T) {
 // A long log is not read into a live build: the first one goes live when it is ready, by itself.
 func TestTheFirstBuildOfALongLog(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		w := newWorld(t, db)
 		w.append(4000)
@@ -222,7 +222,7 @@ func TestTheFirstBuildOfALongLog(t *testing.T) {
 
 func TestAPausedProjectionStandsStill(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		w := newWorld(t, db)
 		w.append(10)
@@ -253,7 +253,7 @@ func TestAPausedProjectionStandsStill(t *testing.T) {
 // A verification finds nothing while messages come, and each row that was changed, added or taken away by hand.
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		w := newWorld(t, db)
 		w.append(700)
@@ -312,7 +312,7 @@ var errRollback = errors.New("roll back")
 // when the query ends, and the old build stays until then.
 func TestASlowQueryOnAView(t *testing.T) {
 	t.Parallel()
-	db := kinds["mariadb"](t)
+	db := projectionstest.Databases["mariadb"](t)
 	w := newWorld(t, db)
 	w.append(10)
 	w.work(1)

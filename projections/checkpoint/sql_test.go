@@ -14,31 +14,14 @@ import (
 	"mpim/projections"
 	"mpim/projections/builds"
 	"mpim/projections/checkpoint"
-	"mpim/projections/database"
 	"mpim/projections/projectionstest"
 	"mpim/schema"
-	"mpim/schema/migrations"
 )
 
 // sqlCheckpoints returns the checkpoints of a new build in an empty database.
 func sqlCheckpoints(t *testing.T, url string) checkpoint.SQL {
 	t.Helper()
-	db, err := database.Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	m, err := database.NewMigrations(db, migrations.Files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db := projectionstest.Open(t, url)
 	build, err := builds.Ensure(t.Context(), db, "test", 1, func(context.Context, int) error { return nil })
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"mpim/projections/rows/rowstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 const (
 	alice = domain.UserID("ualice")
@@ -59,7 +59,7 @@ func find(t *testing.T, q *contacts.Queries, prefix string, limit int) string {
 
 func TestDirectory(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		add := func(id domain.UserID, fact domain.Fact) { log.Append(t, id.Aggregate(), id, fact) }
@@ -112,7 +112,7 @@ func TestDirectory(t *testing.T) {
 
 func TestBook(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		add := func(a, b domain.UserID, fact domain.Fact) { log.Append(t, pairOf(a, b), a, fact) }

@@ -44,8 +44,8 @@ func (p past) heads(context.Context) ([]int64, error) {
 // rows into an equal table by as many connections as the throttle lets a build have, in statements made beforehand.
 func BenchmarkBuild(b *testing.B) {
 	const partitions, batches = 4, 40
-	name := server.CreateDatabase(b)
-	db := open(b, server.URL(name))
+	name := projectionstest.Server.CreateDatabase(b)
+	db := projectionstest.Open(b, projectionstest.Server.URL(name))
 	logs := make(past, partitions)
 	var statements []string
 	for p := range logs {
@@ -57,7 +57,7 @@ func BenchmarkBuild(b *testing.B) {
 	family := &builds.Family{
 		Code: definitions.Code{DB: db, Definition: history.Definition}, Registry: builds.SQL{DB: db}, Heads: logs.heads,
 	}
-	raw, err := sql.Open("mysql", server.DSN(name))
+	raw, err := sql.Open("mysql", projectionstest.Server.DSN(name))
 	if err != nil {
 		b.Fatal(err)
 	}

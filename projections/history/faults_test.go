@@ -59,7 +59,7 @@ func newRunner(tb testing.TB, p projections.Projection) *projections.Runner {
 func TestMariaDBKilledInMidBatch(t *testing.T) {
 	t.Parallel()
 	killed := projectionstest.StartMariaDB(t)
-	db := open(t, killed.URL(killed.CreateDatabase(t)))
+	db := projectionstest.Open(t, killed.URL(killed.CreateDatabase(t)))
 	log := conversationsLog(t, 1500)
 	p := history.New(db)
 	if err := p.Ensure(t.Context()); err != nil {
@@ -111,7 +111,7 @@ func TestMariaDBKilledInMidBatch(t *testing.T) {
 		t.Error("no kill was felt: the log is too short")
 	}
 
-	reference := kinds["sqlite memory"](t)
+	reference := projectionstest.Databases["sqlite memory"](t)
 	applyAll(t, reference, log)
 	want, got := dump(t.Context(), t, reference), dump(t.Context(), t, db)
 	if got != want {
@@ -130,7 +130,7 @@ func TestTakeOverInMidTransaction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			own := projectionstest.StartMariaDB(t) // whose locks are those of this test alone
-			db := open(t, own.URL(own.CreateDatabase(t)))
+			db := projectionstest.Open(t, own.URL(own.CreateDatabase(t)))
 			log := conversationsLog(t, 10)
 			half, end := int64(len(log.Records)/2), int64(len(log.Records))
 			first := take(t, db, 0, 1)
@@ -190,7 +190,7 @@ func TestTakeOverInMidTransaction(t *testing.T) {
 			if err := second.Apply(t.Context(), projections.Step{Batch: *log.Batch(2, at.Seq+1, end)}); err != nil {
 				t.Fatal(err)
 			}
-			reference := kinds["sqlite memory"](t)
+			reference := projectionstest.Databases["sqlite memory"](t)
 			applyAll(t, reference, log)
 			if want, got := dump(t.Context(), t, reference), dump(t.Context(), t, db); got != want {
 				t.Error(firstDifference(want, got))
@@ -224,7 +224,7 @@ func waitUntilBlocked(t *testing.T, db *database.DB) {
 // An event that cannot be applied stops its conversation and nothing else.
 func TestPoisonIsParkedWithItsConversation(t *testing.T) {
 	t.Parallel()
-	for name, empty := range kinds {
+	for name, empty := range projectionstest.Databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := empty(t)
@@ -276,7 +276,7 @@ func TestPoisonIsParkedWithItsConversation(t *testing.T) {
 // A value that the database refuses parks its event like one that cannot be decoded.
 func TestWhatTheDatabaseRefusesIsParked(t *testing.T) {
 	t.Parallel()
-	db := kinds["mariadb"](t)
+	db := projectionstest.Databases["mariadb"](t)
 	log := projectionstest.NewLog(0)
 	for i := range 20 {
 		m := sent(strconv.Itoa(i))
@@ -300,7 +300,7 @@ func TestWhatTheDatabaseRefusesIsParked(t *testing.T) {
 // A missing table is no event's fault, and nothing is parked for it.
 func TestADamagedSchemaParksNothing(t *testing.T) {
 	t.Parallel()
-	for name, empty := range kinds {
+	for name, empty := range projectionstest.Databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := empty(t)

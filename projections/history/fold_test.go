@@ -22,13 +22,13 @@ import (
 // happens live.
 func TestAnyBatchingGivesTheSameRows(t *testing.T) {
 	t.Parallel()
-	for name, empty := range kinds {
+	for name, empty := range projectionstest.Databases {
 		if name == "sqlite" {
 			continue // the one in memory runs the same statements
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reference, db := kinds["sqlite memory"](t), empty(t)
+			reference, db := projectionstest.Databases["sqlite memory"](t), empty(t)
 			rapid.Check(t, func(r *rapid.T) {
 				clean(t, reference)
 				clean(t, db)

@@ -28,13 +28,13 @@ const (
 // table, one statement and one commit a batch, its text made beforehand, so nothing but the server's time. Batches
 // alternate between the two, so both meet the same machine, and the middle of each one's times counts.
 func BenchmarkApply(b *testing.B) {
-	name := server.CreateDatabase(b)
-	db := open(b, server.URL(name))
+	name := projectionstest.Server.CreateDatabase(b)
+	db := projectionstest.Open(b, projectionstest.Server.URL(name))
 	p := history.New(db)
 	if _, err := p.Take(b.Context(), 0, 1); err != nil {
 		b.Fatal(err)
 	}
-	raw, err := sql.Open("mysql", server.DSN(name))
+	raw, err := sql.Open("mysql", projectionstest.Server.DSN(name))
 	if err != nil {
 		b.Fatal(err)
 	}

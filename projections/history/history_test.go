@@ -81,7 +81,7 @@ func text(t *testing.T, body json.RawMessage) string {
 
 func TestPagesShowWhatTheViewerMaySee(t *testing.T) {
 	t.Parallel()
-	for name, empty := range kinds {
+	for name, empty := range projectionstest.Databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			testPages(t, empty(t))
@@ -188,7 +188,7 @@ func testPages(t *testing.T, db *database.DB) {
 // Of a message that is gone, a closed window shows no edit that came after its end.
 func TestAClosedWindowDoesNotSeeLaterEditsOfWhatIsGone(t *testing.T) {
 	t.Parallel()
-	for name, empty := range kinds {
+	for name, empty := range projectionstest.Databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, log := empty(t), projectionstest.NewLog(0)

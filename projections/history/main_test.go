@@ -11,54 +11,9 @@ import (
 	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/projections/projectionstest"
-	"mpim/schema/migrations"
 )
 
-// server is shared by the tests of this package, each with a database of its own.
-var server *projectionstest.MariaDBServer
-
-func TestMain(m *testing.M) {
-	var err error
-	// What a power cut loses does not matter here, and tests commit all the time.
-	if server, err = projectionstest.NewMariaDB(projectionstest.With("innodb-flush-log-at-trx-commit", "2")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// kinds open an empty, migrated database of each kind.
-var kinds = map[string]func(testing.TB) *database.DB{
-	"mariadb":       func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, server.URL(server.CreateDatabase(tb))) },
-	"sqlite":        func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, "sqlite://"+tb.TempDir()+"/mpim.db") },
-	"sqlite memory": func(tb testing.TB) *database.DB { tb.Helper(); return open(tb, "sqlite::memory:") },
-}
-
-func open(tb testing.TB, url string) *database.DB {
-	tb.Helper()
-	db, err := database.Open(tb.Context(), url)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	m, err := database.NewMigrations(db, migrations.Files)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := m.Up(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	return db
-}
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 // tables are those of the first build.
 var tables = []string{

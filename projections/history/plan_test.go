@@ -11,7 +11,7 @@ import (
 // A page reads as many rows as it returns, wherever in a long conversation it lies.
 func TestAPageIsOneScanOfTheKey(t *testing.T) {
 	t.Parallel()
-	db := kinds["mariadb"](t)
+	db := projectionstest.Databases["mariadb"](t)
 	log := projectionstest.NewLog(0)
 	for range 5000 {
 		log.Append(t, group.Aggregate(), alice, sent("a message"))

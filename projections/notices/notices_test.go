@@ -17,7 +17,7 @@ import (
 	"mpim/projections/rows/rowstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 const (
 	group = domain.ConversationID("g0123456789abcdefghjk00")
@@ -54,7 +54,7 @@ func list(t *testing.T, db *database.DB, reader notices.Reader, limit int) strin
 
 func TestEachReadsWhatIsForThem(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		for _, n := range []*domain.NoticePublished{

@@ -19,7 +19,7 @@ import (
 	"mpim/projections/rows/rowstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 const (
 	group = domain.ConversationID("g0123456789abcdefghjk00")
@@ -71,7 +71,7 @@ func ask(t *testing.T, db *database.DB, seq domain.Seq, sender domain.UserID) st
 
 func TestReceipts(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		add := func(actor domain.UserID, fact domain.Fact) { log.Append(t, group.Aggregate(), actor, fact) }
@@ -111,7 +111,7 @@ func TestReceipts(t *testing.T) {
 // A member's history is bounded, and the present is known of every message.
 func TestOldMovesAreForgotten(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		log.Append(t, group.Aggregate(), alice, created(alice, bob))

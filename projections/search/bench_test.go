@@ -42,7 +42,7 @@ func text(r *rand.Rand, zipf *rand.Zipf) string {
 // BenchmarkSearch searches 200 conversations with 40,000 messages for words that are common and rare.
 func BenchmarkSearch(b *testing.B) {
 	const conversations = 200
-	db := rowstest.Databases["mariadb"](b)
+	db := projectionstest.Databases["mariadb"](b)
 	log := projectionstest.NewLog(0)
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.1, 10, 50_000)

@@ -19,7 +19,7 @@ import (
 	"mpim/projections/words"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 const (
 	group = domain.ConversationID("g0123456789abcdefghjk00")
@@ -67,7 +67,7 @@ func find(t *testing.T, db *database.DB, scopes []search.Scope, query string, li
 
 func TestSearch(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		log := projectionstest.NewLog(0)
 		add := func(c domain.ConversationID, fact domain.Fact) { log.Append(t, c.Aggregate(), alice, fact) }

@@ -24,17 +24,6 @@ const (
 	alice = domain.UserID("u0000000000000000000100")
 )
 
-// onEach runs a test on each kind of database.
-func onEach(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	for name, empty := range kinds {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, empty(t))
-		})
-	}
-}
-
 func sent(text string) *domain.MessageSent {
 	return &domain.MessageSent{ClientID: "c", Body: domain.Body{Type: domain.TextBody, Text: text}}
 }
@@ -89,7 +78,7 @@ func standing(tb testing.TB, db *database.DB) string {
 
 func TestADefinitionIsAProjection(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		p := tables.New(db, sizes)
 		for partition := range 3 { // whose messages are of the same conversations, so that rows are added to
@@ -106,7 +95,7 @@ func TestADefinitionIsAProjection(t *testing.T) {
 
 func TestKeepAndPut(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		d := sizes
 		d.Fold = func(ctx context.Context, tx *tables.Tx, _ []*schema.Record) error {
@@ -134,7 +123,7 @@ func TestKeepAndPut(t *testing.T) {
 // One event that cannot be applied parks its conversation, whichever way the records are decoded.
 func TestPoisonParksItsConversation(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		d := sizes
 		d.Fold, d.Decode = nil, func(records []*schema.Record) (tables.Write, error) {
@@ -187,7 +176,7 @@ func opened(context.Context, []*schema.Record) error { return nil }
 // with who did so and why, and a try that fails is counted.
 func TestParkedEventsAreRetriedAndDiscarded(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		broken := true
 		d := sizes

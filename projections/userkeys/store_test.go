@@ -10,45 +10,19 @@ import (
 	"mpim/projections/database"
 	"mpim/projections/projectionstest"
 	"mpim/projections/userkeys"
-	"mpim/schema/migrations"
 	"mpim/schema/seal"
 )
 
-var server *projectionstest.MariaDBServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if server, err = projectionstest.NewMariaDB(projectionstest.With("innodb-flush-log-at-trx-commit", "2")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }
 
 // each runs a test on a database of each kind.
 func each(t *testing.T, test func(t *testing.T, db *database.DB, s userkeys.Store)) {
 	t.Helper()
 	for name, url := range map[string]string{
-		"mariadb": server.URL(server.CreateDatabase(t)), "sqlite": "sqlite://" + t.TempDir() + "/mpim.db", "sqlite memory": "sqlite::memory:",
+		"mariadb": projectionstest.Server.URL(projectionstest.Server.CreateDatabase(t)), "sqlite": "sqlite://" + t.TempDir() + "/mpim.db", "sqlite memory": "sqlite::memory:",
 	} {
 		t.Run(name, func(t *testing.T) {
-			db, err := database.Open(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = db.Close() })
-			m, err := database.NewMigrations(db, migrations.Files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := m.Up(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			db := projectionstest.Open(t, url)
 			test(t, db, userkeys.Store{DB: db})
 		})
 	}

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"mpim/projections/rows/rowstest"
+	"mpim/projections/projectionstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(rowstest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(projectionstest.Main(m)) }

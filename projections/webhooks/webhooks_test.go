@@ -10,7 +10,7 @@ import (
 	"mpim/projections"
 	"mpim/projections/database"
 	"mpim/projections/deadletters"
-	"mpim/projections/rows/rowstest"
+	"mpim/projections/projectionstest"
 	"mpim/projections/webhooks"
 	"mpim/schema"
 )
@@ -33,7 +33,7 @@ func TestWants(t *testing.T) {
 
 func TestAddListRemove(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		store := webhooks.Store{DB: db}
 		if err := store.Add(t.Context(), added, []int64{0, 7}); err != nil {
@@ -68,7 +68,7 @@ func TestAddListRemove(t *testing.T) {
 
 func TestCheckpointMovesUnderOneToken(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		ctx, store := t.Context(), webhooks.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{4, 7}); err != nil {
@@ -112,7 +112,7 @@ func TestCheckpointMovesUnderOneToken(t *testing.T) {
 
 func TestRewind(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		ctx, store := t.Context(), webhooks.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{4, 7}); err != nil {
@@ -150,7 +150,7 @@ func TestRewind(t *testing.T) {
 // What is given up and where the checkpoint stands change together.
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
-	rowstest.Each(t, func(t *testing.T, db *database.DB) {
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
 		t.Helper()
 		ctx, store, letters := t.Context(), webhooks.Store{DB: db}, deadletters.Store{DB: db}
 		if err := store.Add(ctx, added, []int64{0}); err != nil {

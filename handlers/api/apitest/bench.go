@@ -19,17 +19,16 @@ import (
 	"mpim/handlers/command/commandtest"
 	"mpim/projections"
 	"mpim/projections/contacts"
-	"mpim/projections/database"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
 	"mpim/projections/members"
 	"mpim/projections/notices"
 	"mpim/projections/presence"
+	"mpim/projections/projectionstest"
 	"mpim/projections/receipts"
 	"mpim/projections/recent"
 	"mpim/projections/search"
 	"mpim/schema"
-	"mpim/schema/migrations"
 )
 
 // Partitions is how many the log of a bench has.
@@ -69,7 +68,7 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 	b.Redis = miniredis.RunT(tb)
 	client := redis.NewClient(&redis.Options{Addr: b.Redis.Addr()})
 	tb.Cleanup(func() { _ = client.Close() })
-	db := openDatabase(tb)
+	db := projectionstest.Open(tb, "sqlite::memory:")
 	b.projections = []projections.Projection{
 		members.New(members.Config{Client: client, Partitions: Partitions}),
 		inbox.New(inbox.Config{Client: client, Partitions: Partitions}),
@@ -105,23 +104,6 @@ func New(tb testing.TB, configure func(*api.Config)) *Bench {
 	}
 	b.Registry, b.Gate = b.Operations.Registry(), auth.NewGate(tokens, b.Log)
 	return b
-}
-
-func openDatabase(tb testing.TB) *database.DB {
-	tb.Helper()
-	db, err := database.Open(tb.Context(), "sqlite::memory:")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = db.Close() })
-	list, err := database.NewMigrations(db, migrations.Files)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := list.Up(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	return db
 }
 
 // Now is the time on the bench: that of its making, and a millisecond more at each look.

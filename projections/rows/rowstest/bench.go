@@ -21,8 +21,8 @@ import (
 // not as rows.
 func Bench(b *testing.B, open New, more func(log *projectionstest.Log), changing ...string) {
 	b.Helper()
-	name, other := Server.CreateDatabase(b), Server.CreateDatabase(b)
-	db, scratch := Open(b, Server.URL(name)), Open(b, Server.URL(other))
+	name, other := projectionstest.Server.CreateDatabase(b), projectionstest.Server.CreateDatabase(b)
+	db, scratch := projectionstest.Open(b, projectionstest.Server.URL(name)), projectionstest.Open(b, projectionstest.Server.URL(other))
 	p, twin := open(db), open(scratch)
 	for _, p := range []projections.Projection{p, twin} {
 		if _, err := p.Take(b.Context(), 0, 1); err != nil {
@@ -79,7 +79,7 @@ func Bench(b *testing.B, open New, more func(log *projectionstest.Log), changing
 
 func connect(b *testing.B, name string) *sql.DB {
 	b.Helper()
-	db, err := sql.Open("mysql", Server.DSN(name))
+	db, err := sql.Open("mysql", projectionstest.Server.DSN(name))
 	if err != nil {
 		b.Fatal(err)
 	}

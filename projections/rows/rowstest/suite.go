@@ -28,13 +28,13 @@ type Draw func(tb testing.TB, r *rapid.T, log *projectionstest.Log)
 // take-overs, as live. Both must come to the same rows. Then it calls also, which may look at the rows; it may be nil.
 func AnyBatching(t *testing.T, open New, how Draw, also func(r *rapid.T, db *database.DB, log *projectionstest.Log)) {
 	t.Helper()
-	for name, empty := range Databases {
+	for name, empty := range projectionstest.Databases {
 		if name == "sqlite" {
 			continue // the one in memory runs the same statements
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reference, db := Databases["sqlite memory"](t), empty(t)
+			reference, db := projectionstest.Databases["sqlite memory"](t), empty(t)
 			rapid.Check(t, func(r *rapid.T) {
 				log := projectionstest.NewLog(0)
 				how(t, r, log)

@@ -1,4 +1,4 @@
-package rowstest
+package projectionstest
 
 import (
 	"fmt"
@@ -6,18 +6,17 @@ import (
 	"testing"
 
 	"mpim/projections/database"
-	"mpim/projections/projectionstest"
 	"mpim/schema/migrations"
 )
 
 // Server is the MariaDB that the tests of a package share, each with a database of its own. Main starts it.
-var Server *projectionstest.MariaDBServer
+var Server *MariaDBServer
 
 // Main runs the tests of a package beside a MariaDB and returns the exit status.
 func Main(m *testing.M) (code int) {
 	var err error
 	// What a power cut loses does not matter here, and tests commit all the time.
-	if Server, err = projectionstest.NewMariaDB(projectionstest.With("innodb-flush-log-at-trx-commit", "2")); err != nil {
+	if Server, err = NewMariaDB(With("innodb-flush-log-at-trx-commit", "2")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
