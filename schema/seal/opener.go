@@ -50,8 +50,11 @@ func (r *Ring) openHeld(records []*schema.Record, asked map[domain.UserID]bool) 
 		owner := record.Owner()
 		r.mu.RLock()
 		h := r.find(owner, now)
-		_, dropped := r.gone[owner]
-		dropped = dropped || !r.cleared.Before(now.Add(-r.config.Timeout))
+		dropped, used := false, h != nil && h.used
+		if h == nil {
+			_, dropped = r.gone[owner]
+			dropped = dropped || !r.cleared.Before(now.Add(-r.config.Timeout))
+		}
 		r.mu.RUnlock()
 		switch {
 		case h == nil && asked[owner] && !dropped:
@@ -66,7 +69,9 @@ func (r *Ring) openHeld(records []*schema.Record, asked map[domain.UserID]bool) 
 		case h.key == nil:
 			record.Erase()
 		default:
-			r.use(h)
+			if !used {
+				r.use(h)
+			}
 			open(record, h.key, text)
 		}
 	}

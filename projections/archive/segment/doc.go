@@ -14,6 +14,10 @@
 // a one costs more bytes and is never lost. And since a codec that loses a byte loses it for ever, [Encode] decodes what it
 // made and compares before it returns.
 //
+// What is sealed has nothing that repeats, but is stored in base 64. Its column gets entropy coding alone, which takes that back: a
+// search for repetitions found nothing there, at a tenth of the speed. An event of a sealed text of 200 bytes so takes 208 bytes,
+// against 88 where the text is plain.
+//
 // A column that does not shrink is kept as it is. Neither the SHA-256 of a segment nor its place in the partition are in the
 // segment: they stand beside it, so that a segment that was put elsewhere is found out.
 //

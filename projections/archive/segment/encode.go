@@ -217,8 +217,13 @@ func (e *encoder) finish(partition int, from int64, count int, level Level) []by
 	for _, n := range []int64{int64(partition), from, int64(count), int64(len(e.templates)), int64(len(e.columns))} {
 		data = binary.AppendUvarint(data, uint64(n)) //nolint:gosec // none is negative
 	}
-	for _, column := range e.columns {
-		packed := compress(column, level)
+	sealed, hasSealed := e.values[schema.SealedMember]
+	for i, column := range e.columns {
+		columnLevel := level
+		if hasSealed && i == sealed {
+			columnLevel = ciphertext
+		}
+		packed := compress(column, columnLevel)
 		data = binary.AppendUvarint(data, uint64(len(column)))
 		if packed == nil {
 			data = append(binary.AppendUvarint(data, 0), column...)

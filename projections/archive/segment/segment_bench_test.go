@@ -6,24 +6,33 @@ import (
 	"mpim/domain"
 	"mpim/projections/archive/segment"
 	"mpim/projections/archive/segment/segmenttest"
+	"mpim/schema"
+	"mpim/schema/seal"
 )
 
 // perSegment is how many events a segment of usual size has.
 const perSegment = 32768
 
+// BenchmarkSegment measures segments of the same messages, stored plain and sealed: what an event takes there, and how fast it is
+// archived and read.
 func BenchmarkSegment(b *testing.B) {
-	log := segmenttest.NewLog(3, 1)
-	log.Messages(b, perSegment, segmenttest.NaturalTexts(b, perSegment))
-	bytes, texts := 0, 0
+	texts := segmenttest.NaturalTexts(b, perSegment)
+	for name, ring := range map[string]*seal.Ring{"plain": nil, "sealed": segmenttest.NewRing(b)} {
+		b.Run(name, func(b *testing.B) {
+			log := segmenttest.NewLog(3, 1)
+			log.Ring = ring
+			log.Messages(b, perSegment, texts)
+			benchmark(b, log)
+		})
+	}
+}
+
+func benchmark(b *testing.B, log *segmenttest.Log) {
+	b.Helper()
+	bytes := 0
 	for _, r := range log.Records {
 		bytes += len(r.ID) + len(r.Metadata) + len(r.Payload)
-		fact, err := r.Fact()
-		if err != nil {
-			b.Fatal(err)
-		}
-		texts += len(fact.(*domain.MessageSent).Body.Text)
 	}
-	b.Logf("%.1f bytes an event in the log, of which %.1f are text", float64(bytes)/perSegment, float64(texts)/perSegment)
 	var best []byte
 	for name, level := range map[string]segment.Level{"fast": segment.Fast, "best": segment.Best} {
 		data, err := segment.Encode(log.Records, level)
@@ -41,6 +50,7 @@ func BenchmarkSegment(b *testing.B) {
 			}
 			events(b)
 			b.ReportMetric(float64(len(data))/perSegment, "bytes/event")
+			b.ReportMetric(float64(bytes)/perSegment, "bytes-in-log/event")
 		})
 	}
 	b.Run("decompress only", func(b *testing.B) {
@@ -60,19 +70,33 @@ func BenchmarkSegment(b *testing.B) {
 		events(b)
 	})
 	b.Run("decoded in full", func(b *testing.B) {
+		texts := 0
 		for b.Loop() {
-			records, err := segment.Decode(best)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for _, r := range records {
-				if _, err := r.Fact(); err != nil {
+			texts = 0
+			for _, r := range opened(b, best, log.Ring) {
+				fact, err := r.Fact()
+				if err != nil {
 					b.Fatal(err)
 				}
+				texts += len(fact.(*domain.MessageSent).Body.Text)
 			}
 		}
 		events(b)
+		b.ReportMetric(float64(texts)/perSegment, "bytes-of-text/event")
 	})
+}
+
+// opened returns the records of a segment, with what is sealed in them opened.
+func opened(b *testing.B, data []byte, ring *seal.Ring) []*schema.Record {
+	b.Helper()
+	records, err := segment.Decode(data)
+	if err == nil && ring != nil {
+		err = ring.Open(b.Context(), records)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return records
 }
 
 // events reports the rate of events: those of one core, as a replay of a partition has it.

@@ -17,12 +17,15 @@ import (
 
 	"mpim/domain"
 	"mpim/schema"
+	"mpim/schema/seal"
 )
 
 // Log makes the records of one partition.
 type Log struct {
 	Partition int
 	Records   []*schema.Record
+	// Ring seals what people write; nil leaves it open.
+	Ring *seal.Ring
 
 	rand     *rand.Rand
 	at       time.Time
@@ -46,7 +49,7 @@ func (l *Log) Append(tb testing.TB, aggregate domain.Aggregate, actor domain.Use
 	entropy := make([]byte, domain.EventEntropy)
 	binary.BigEndian.PutUint64(entropy, l.rand.Uint64())
 	binary.BigEndian.PutUint16(entropy[8:], uint16(l.rand.Uint32()))
-	drafts, err := schema.Drafts(domain.Commit{Aggregate: aggregate, At: l.at, Actor: actor, Entropy: entropy, Events: []domain.Fact{fact}}, nil)
+	drafts, err := l.drafts(tb, domain.Commit{Aggregate: aggregate, At: l.at, Actor: actor, Entropy: entropy, Events: []domain.Fact{fact}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -62,6 +65,18 @@ func (l *Log) Append(tb testing.TB, aggregate domain.Aggregate, actor domain.Use
 	}
 	stream := strconv.FormatInt(l.at.UnixMilli()+int64(l.rand.IntN(5)), 10) + "-" + strconv.Itoa(len(l.Records)%2)
 	return l.Add(tb, stream, string(draft.ID), metadata, draft.Payload)
+}
+
+func (l *Log) drafts(tb testing.TB, c domain.Commit) ([]schema.Draft, error) {
+	tb.Helper()
+	if l.Ring == nil {
+		return schema.Drafts(c, nil)
+	}
+	sealing, err := l.Ring.Seal(tb.Context(), &c)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Drafts(c, sealing)
 }
 
 // Add adds an entry as it is, broken or not. A broken one gets the place that it stands at.
