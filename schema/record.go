@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"mpim/domain"
@@ -49,6 +50,15 @@ type Record struct {
 
 // Conversation returns the conversation the event belongs to, or "".
 func (r *Record) Conversation() domain.ConversationID { return r.Aggregate.Conversation() }
+
+// Clone returns the record in memory of its own. Records that were read together share theirs, so that one holds all.
+func (r *Record) Clone() *Record {
+	c := *r
+	c.StreamID, c.ID, c.Trace = strings.Clone(r.StreamID), domain.EventID(strings.Clone(string(r.ID))), strings.Clone(r.Trace)
+	c.Actor, c.Aggregate.ID = domain.UserID(strings.Clone(string(r.Actor))), strings.Clone(r.Aggregate.ID)
+	c.Data, c.Metadata, c.Payload = bytes.Clone(r.Data), bytes.Clone(r.Metadata), bytes.Clone(r.Payload)
+	return &c
+}
 
 // Fact decodes the data, raised to the newest version of its type. Data that is sealed is an error, not an empty text.
 func (r *Record) Fact() (domain.Fact, error) {

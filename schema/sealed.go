@@ -98,6 +98,21 @@ func (r *Record) HasPersonal() bool {
 	return false
 }
 
+// Names says whether the data names a user. What people wrote does not count, so that it is the same whether it is sealed or not.
+func (r *Record) Names(user domain.UserID) bool {
+	quoted := []byte(`"` + string(user) + `"`)
+	if !bytes.Contains(r.Data, quoted) {
+		return false
+	}
+	names := personal[r.Type]
+	for name, member := range membersOf(r.Data) {
+		if !isOneOf(name, names) && bytes.Contains(member, quoted) {
+			return true
+		}
+	}
+	return false
+}
+
 // Open puts the personal members where the sealed text stands. The stored bytes, Payload and Metadata, stay as they are.
 func (r *Record) Open(members []byte) {
 	rest, _, ok := cutSealed(r.Data)

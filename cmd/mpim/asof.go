@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,7 +75,7 @@ func (c *replayCommand) instant(i *invocation, s *stores) (instant, error) {
 		return instant{}, usagef("--as-of names partition %d: the log has partitions 0 to %d", position.Partition, s.identity.Partitions-1)
 	}
 	// Times of a partition never step back: its own at that position is the latest up to there.
-	for record, err := range s.reader().Partition(i.ctx, position.Partition, schema.Checkpoint{}) {
+	for record, err := range s.stored().Partition(i.ctx, position.Partition, schema.Checkpoint{}) {
 		if err != nil {
 			return instant{}, explain("replay", err)
 		}
@@ -93,11 +92,11 @@ func (c *replayCommand) instant(i *invocation, s *stores) (instant, error) {
 	return instant{at: at, position: position}, nil
 }
 
-// upTo yields the records of a partition that had been appended by the instant.
+// upTo yields the records of a partition that had been appended by the instant, as they are stored.
 func (s *stores) upTo(i *invocation, partition int, when instant, bar *progress) iter.Seq2[*schema.Record, error] {
 	return func(yield func(*schema.Record, error) bool) {
 		var reached time.Time
-		for record, err := range s.reader().Partition(i.ctx, partition, schema.Checkpoint{}) {
+		for record, err := range s.stored().Partition(i.ctx, partition, schema.Checkpoint{}) {
 			if err != nil {
 				yield(nil, explain("replay", err))
 				return
@@ -165,14 +164,13 @@ func (s *stores) foldAsOf(i *invocation, when instant, ids []domain.Conversation
 	}
 	defer bar.done()
 	for _, partition := range partitions {
-		for record, err := range s.upTo(i, partition, when, bar) {
+		mine := func(r *schema.Record) bool { return found[r.Conversation()] != nil }
+		for record, err := range s.opened(i.ctx, s.upTo(i, partition, when, bar), mine) {
 			if err != nil {
 				return nil, err
 			}
-			if one := found[record.Conversation()]; one != nil {
-				if err := one.Apply(record); err != nil {
-					return nil, err
-				}
+			if err := found[record.Conversation()].Apply(record); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -227,7 +225,6 @@ func (s *stores) traces(i *invocation, user domain.UserID, when instant) (accoun
 	defer bar.done()
 	var own account.State
 	met := make(map[domain.ConversationID]bool)
-	quoted := []byte(`"` + string(user) + `"`)
 	for partition := range all {
 		for record, err := range s.upTo(i, partition, when, bar) {
 			if err != nil {
@@ -235,12 +232,15 @@ func (s *stores) traces(i *invocation, user domain.UserID, when instant) (accoun
 			}
 			switch {
 			case record.Aggregate.Kind == domain.Account && record.Aggregate.ID == string(user):
+				if err := s.open(i.ctx, record); err != nil {
+					return account.Profile{}, nil, err
+				}
 				event, err := record.Event()
 				if err != nil {
 					return account.Profile{}, nil, err
 				}
 				own = account.Evolve(own, event)
-			case lets(record.Type) && bytes.Contains(record.Data, quoted):
+			case lets(record.Type) && record.Names(user):
 				met[record.Conversation()] = true
 			}
 		}

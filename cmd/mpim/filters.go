@@ -2,7 +2,6 @@ package main
 
 import (
 	"path"
-	"strings"
 	"time"
 
 	"mpim/domain"
@@ -148,7 +147,7 @@ func (c *chosen) match(r *schema.Record) bool {
 			return false
 		}
 	}
-	return c.User == "" || concerns(r, c.User)
+	return c.User == "" || concerns(r, domain.UserID(c.User))
 }
 
 // past says that no later record can match: records come in the order of the times that their partitions have reached.
@@ -156,7 +155,8 @@ func (c *chosen) past(r *schema.Record) bool {
 	return !c.toTime.IsZero() && c.reached[r.Partition].After(c.toTime)
 }
 
-// concerns says whether the user caused the event, owns the account, or is named in its data.
-func concerns(r *schema.Record, user string) bool {
-	return string(r.Actor) == user || r.Aggregate.ID == user || strings.Contains(string(r.Data), `"`+user+`"`)
+// concerns says whether the user caused the event, owns the account, or is named in its data. What people wrote names nobody:
+// it may be sealed.
+func concerns(r *schema.Record, user domain.UserID) bool {
+	return r.Actor == user || r.Aggregate.ID == string(user) || r.Names(user)
 }

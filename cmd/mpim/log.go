@@ -164,7 +164,7 @@ func (c *logTailCommand) Run(i *invocation) error {
 func (s *stores) ends(i *invocation) ([]schema.Checkpoint, error) {
 	ends := make([]schema.Checkpoint, s.identity.Partitions)
 	for partition := range ends {
-		records, err := s.reader().Latest(i.ctx, partition, 1)
+		records, err := s.stored().Latest(i.ctx, partition, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +175,8 @@ func (s *stores) ends(i *invocation) ([]schema.Checkpoint, error) {
 	return ends, nil
 }
 
-// newest returns the last records up to the given ends that match. Without filters it reads only those; with some it has
-// to read all that may match.
+// newest returns the last records up to the given ends that match, opened. Without filters it reads only those; with some it
+// has to read all that may match.
 func (s *stores) newest(i *invocation, wanted *chosen, ends []schema.Checkpoint, limit int) ([]*schema.Record, error) {
 	var found []*schema.Record
 	if wanted.filters == (filters{Limit: wanted.Limit}) {
@@ -193,7 +193,7 @@ func (s *stores) newest(i *invocation, wanted *chosen, ends []schema.Checkpoint,
 			}
 			bar.step()
 			if record.Seq <= ends[record.Partition].Seq && wanted.match(record) {
-				found = append(found, record)
+				found = append(found, record.Clone())
 				// Now and then, so that it costs nothing a record.
 				if len(found) > 2*limit+1024 {
 					found = append(found[:0], found[len(found)-limit:]...)
@@ -201,7 +201,8 @@ func (s *stores) newest(i *invocation, wanted *chosen, ends []schema.Checkpoint,
 			}
 		}
 	}
-	return found[max(0, len(found)-limit):], nil
+	found = found[max(0, len(found)-limit):]
+	return found, s.open(i.ctx, found...)
 }
 
 // latest returns the newest records of all partitions, in the order of a replay.
@@ -212,7 +213,7 @@ func (s *stores) latest(i *invocation, limit int) ([]*schema.Record, error) {
 	}
 	var all []timed
 	for partition := range s.identity.Partitions {
-		records, err := s.reader().Latest(i.ctx, partition, int64(limit))
+		records, err := s.stored().Latest(i.ctx, partition, int64(limit))
 		if err != nil {
 			return nil, err
 		}

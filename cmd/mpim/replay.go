@@ -37,41 +37,52 @@ func (c *replayCommand) Run(i *invocation) error {
 		return err
 	}
 	defer bar.done()
-	// Where to go on from: partitions that are not read have nothing that is wanted.
-	after, err := s.ends(i)
-	if err != nil {
-		return explain("replay", err)
+	after := make([]schema.Checkpoint, s.identity.Partitions)
+	if c.Follow {
+		// Where to go on from: partitions that are not read have nothing that is wanted.
+		if after, err = s.ends(i); err != nil {
+			return explain("replay", err)
+		}
 	}
 	for _, partition := range wanted.partitions(s.identity.Partitions) {
 		after[partition] = schema.Checkpoint{Seq: wanted.start(partition)}
 	}
-	out := bufio.NewWriterSize(i.stdout, 1<<16)
-	printer := eventPrinter{w: out, json: c.JSON}
-	printed := 0
-	for record, err := range s.replay(i, wanted) {
-		if err != nil {
-			_ = out.Flush()
-			return explain("replay", err)
-		}
-		bar.step()
-		after[record.Partition] = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
-		if wanted.match(record) {
-			if err := printer.print(record); err != nil {
-				return err
+	read := func(yield func(*schema.Record, error) bool) {
+		for record, err := range s.replay(i, wanted) {
+			if err == nil {
+				bar.step()
+				after[record.Partition] = schema.Checkpoint{Seq: record.Seq, StreamID: record.StreamID}
 			}
-			if printed++; printed == c.Limit {
-				return out.Flush()
+			if !yield(record, err) || err == nil && wanted.past(record) {
+				return
 			}
-		}
-		if wanted.past(record) {
-			break
 		}
 	}
-	if err := out.Flush(); err != nil || !c.Follow {
+	printed, err := c.print(i, s.opened(i.ctx, read, wanted.match))
+	if err != nil || !c.Follow || c.Limit > 0 && printed == c.Limit {
 		return err
 	}
 	bar.done()
 	return s.follow(i, wanted, after, c.JSON, c.Limit-printed)
+}
+
+// print prints records up to the limit, and returns how many.
+func (c *replayCommand) print(i *invocation, records iter.Seq2[*schema.Record, error]) (printed int, err error) {
+	out := bufio.NewWriterSize(i.stdout, 1<<16)
+	printer := eventPrinter{w: out, json: c.JSON}
+	for record, err := range records {
+		if err != nil {
+			_ = out.Flush()
+			return printed, explain("replay", err)
+		}
+		if err := printer.print(record); err != nil {
+			return printed, err
+		}
+		if printed++; printed == c.Limit {
+			break
+		}
+	}
+	return printed, out.Flush()
 }
 
 // follow prints what is appended from here on: as many as are left, or, where that is no positive number, until the context ends.
@@ -80,11 +91,14 @@ func (s *stores) follow(i *invocation, wanted *chosen, after []schema.Checkpoint
 	if left == 0 {
 		left = -1 // for ever
 	}
-	for record, err := range s.reader().Follow(i.ctx, after) {
+	for record, err := range s.stored().Follow(i.ctx, after) {
 		if err != nil {
 			return explain("follow the log", err)
 		}
 		if wanted.match(record) {
+			if err := s.open(i.ctx, record); err != nil {
+				return explain("follow the log", err)
+			}
 			if err := printer.print(record); err != nil {
 				return err
 			}
@@ -97,17 +111,17 @@ func (s *stores) follow(i *invocation, wanted *chosen, after []schema.Checkpoint
 	return nil
 }
 
-// replay yields the partitions that may hold what is wanted.
+// replay yields the partitions that may hold what is wanted, as they are stored.
 func (s *stores) replay(i *invocation, wanted *chosen) iter.Seq2[*schema.Record, error] {
 	partitions := wanted.partitions(s.identity.Partitions)
 	if len(partitions) == 1 {
 		return s.replayOne(i, wanted, partitions[0])
 	}
-	after, err := s.reader().Since(i.ctx, wanted.fromTime)
+	after, err := s.stored().Since(i.ctx, wanted.fromTime)
 	if err != nil {
 		return func(yield func(*schema.Record, error) bool) { yield(nil, err) }
 	}
-	return s.reader().Merged(i.ctx, after)
+	return s.stored().Merged(i.ctx, after)
 }
 
 // replayOne yields one partition, from where what is wanted may begin.
@@ -120,5 +134,5 @@ func (s *stores) replayOne(i *invocation, wanted *chosen, partition int) iter.Se
 		}
 		start = max(start, before)
 	}
-	return s.reader().Partition(i.ctx, partition, schema.Checkpoint{Seq: start})
+	return s.stored().Partition(i.ctx, partition, schema.Checkpoint{Seq: start})
 }
