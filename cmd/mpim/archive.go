@@ -82,6 +82,11 @@ func (s *stores) newArchiver(worker string) (*archive.Archiver, error) {
 	if s.registry != nil {
 		config.Registerer = s.registry
 	}
+	signer, err := s.newSigner()
+	if err != nil {
+		return nil, err
+	}
+	config.Signer = signer
 	return archive.New(config)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"mpim/schema/proof"
 	"mpim/streams"
 )
 
@@ -58,6 +59,11 @@ func checkValue(flag *kong.Flag, value reflect.Value) error {
 	case string:
 		if flag.Name == "auth-key" && v != "" && len(v) < authKeyBytes {
 			return fmt.Errorf("the key is too short: write at least %d random bytes, such as `openssl rand -hex 32` prints", authKeyBytes)
+		}
+		if flag.Name == "audit-key" {
+			if _, err := proof.ParseKeys(v); err != nil {
+				return fmt.Errorf("%w: write what `mpim audit key` prints", err)
+			}
 		}
 	}
 	return nil

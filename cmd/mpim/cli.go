@@ -51,6 +51,7 @@ type cli struct {
 	Session    sessionCommand    `cmd:"" help:"List and end users' sessions."`
 	Notice     noticeCommand     `cmd:"" help:"Tell users something."`
 	Import     importCommand     `cmd:"" help:"Bring users, groups and messages of another system into the log."`
+	Audit      auditCommand      `cmd:"" help:"Prove that nothing in the log was changed: signed heads, proofs."`
 	Doctor     doctorCommand     `cmd:"" help:"Check servers, settings, clocks, schema and lag, and say what to do."`
 	Configure  configureCommand  `cmd:"" name:"config" help:"Show the settings."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -115,6 +115,9 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 		if c.archiver, err = s.newArchiver(id); err != nil {
 			return nil, err
 		}
+		if !s.auditing.signs() {
+			s.logger.Warn("events are archived and not signed: neither MPIM_AUDIT_KEY nor MPIM_AUTH_KEY is set")
+		}
 	}
 	if err = c.subscribe(id); err != nil {
 		return nil, err

@@ -65,6 +65,9 @@ func (c *devCommand) Run(i *invocation) error {
 	if err := s.openSeal(i.settings, true); err != nil {
 		return err
 	}
+	if err := s.openAudit(i.settings, true); err != nil {
+		return err
+	}
 	log, err := s.newLog(i.settings.Durability)
 	if err != nil {
 		return err

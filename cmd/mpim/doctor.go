@@ -241,6 +241,7 @@ func (d *doctor) examineProjections(s *stores, sqlAnswers, worked bool) {
 	}
 	if sqlAnswers {
 		d.examineArchive(s, heads, worked)
+		d.examineAudit(s)
 	}
 	statuses, err := s.statuses(ctx, false)
 	if err != nil && sqlAnswers { // else it was said before

@@ -141,6 +141,9 @@ func (i *invocation) openAll() (*stores, error) {
 	if err = s.openLog(i.ctx); err == nil {
 		err = s.agree(i.ctx)
 	}
+	if err == nil {
+		err = s.openAudit(i.settings, false)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -14,18 +14,20 @@ import (
 // The tags: live says that it changes without a restart, secret that it is never printed in full, min and max bound it,
 // and for names the commands whose help shows it (all where it is missing).
 type Settings struct {
-	RedisURL      string             `help:"Redis that holds the log, by default redis://127.0.0.1:6379/0; rediss:// with TLS." env:"MPIM_REDIS_URL" default:"redis://127.0.0.1:6379/0" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
+	RedisURL      string             `help:"Redis that holds the log, by default redis://127.0.0.1:6379/0; rediss:// with TLS." env:"MPIM_REDIS_URL" default:"redis://127.0.0.1:6379/0" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import audit doctor config"`
 	RedisCacheURL string             `help:"Redis for the cache alone, with an LRU policy; by default the cache is beside the log, within cache-bytes." env:"MPIM_REDIS_CACHE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker cache config"`
-	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import doctor config"`
-	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user doctor config"`
+	DatabaseURL   string             `help:"SQL database: mysql://user:pass@host:port/db, sqlite:///file or sqlite::memory:." env:"MPIM_DATABASE_URL" placeholder:"URL" secret:"" group:"Connections" for:"dev gateway worker migrate log replay projection user session notice import audit doctor config"`
+	AuthKey       string             `help:"Key that signs tokens, at least 32 bytes, the same for every gateway. Better in the environment than on a command line." env:"MPIM_AUTH_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user audit doctor config"`
 	Seal          string             `help:"on: what people write is stored sealed with keys of their own, so that it can be erased; off: as it is." env:"MPIM_SEAL" enum:"on,off" default:"on" group:"Connections" for:"dev gateway worker config"`
 	SealKey       string             `help:"Key that protects the keys of users, at least 32 characters, the same for every process; older ones behind it, with commas. By default made of MPIM_AUTH_KEY." env:"MPIM_SEAL_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev gateway worker log replay user import webhook deadletter doctor config"`
+	AuditKey      string             `help:"Private key that signs the heads of the log's trees, the same for every worker, as audit key prints it; older ones behind it, with commas, public or private. By default made of MPIM_AUTH_KEY." env:"MPIM_AUDIT_KEY" placeholder:"KEY" secret:"" group:"Connections" for:"dev worker log audit doctor config"`
 	Durability    streams.Durability `help:"What an acknowledgement proves: appended or fsynced." env:"MPIM_DURABILITY" default:"appended" group:"Connections" for:"dev gateway worker migrate user session notice import doctor config"`
 	Partitions    int                `help:"Partitions of a log that is created now; they are fixed for ever." env:"MPIM_PARTITIONS" default:"16" min:"1" max:"256" group:"Connections" for:"dev migrate config"`
 
-	LogLevel slog.Level    `help:"debug, info, warn or error; dev begins at warn." env:"MPIM_LOG_LEVEL" default:"info" live:"" group:"Running" for:"dev gateway worker config"`
-	LogKeep  time.Duration `help:"How long an event stays in Redis at least, once it is archived." env:"MPIM_LOG_KEEP" default:"24h" group:"Running" for:"dev worker log doctor config"`
-	Drain    time.Duration `help:"How long a stopping process may take." env:"MPIM_DRAIN" default:"20s" group:"Running" for:"dev gateway worker config"`
+	LogLevel       slog.Level    `help:"debug, info, warn or error; dev begins at warn." env:"MPIM_LOG_LEVEL" default:"info" live:"" group:"Running" for:"dev gateway worker config"`
+	LogKeep        time.Duration `help:"How long an event stays in Redis at least, once it is archived." env:"MPIM_LOG_KEEP" default:"24h" group:"Running" for:"dev worker log doctor config"`
+	AuditSignEvery time.Duration `help:"How often the heads of the log's trees are signed while events come." env:"MPIM_AUDIT_SIGN_EVERY" default:"10s" group:"Running" for:"dev worker config"`
+	Drain          time.Duration `help:"How long a stopping process may take." env:"MPIM_DRAIN" default:"20s" group:"Running" for:"dev gateway worker config"`
 
 	LimitsRegisterPerHour int `help:"Registrations an hour per address; 0 for no limit." env:"MPIM_LIMITS_REGISTER_PER_HOUR" default:"10" live:"" group:"Limits" for:"dev gateway config"`
 	LimitsLoginPerMinute  int `help:"Failed logins a minute per user name and address; 0 for no limit." env:"MPIM_LIMITS_LOGIN_PER_MINUTE" default:"10" live:"" group:"Limits" for:"dev gateway config"`

@@ -38,6 +38,8 @@ type stores struct {
 	keys    keys.Cache
 	wrapped *seal.Wrapping
 	sealing bool
+	// auditing is set by openAudit.
+	auditing auditing
 	// caching is nil before openCache.
 	caching *caching
 }

@@ -46,6 +46,9 @@ func (c *workerCommand) Run(i *invocation) error {
 	if err := s.checkKeys(i.ctx); err != nil {
 		return err
 	}
+	if err := s.openAudit(i.settings, false); err != nil {
+		return err
+	}
 	chosen, err := chooseConsumers(s.consumerNames(), c.Only, c.Except)
 	if err != nil {
 		return err

@@ -25,6 +25,24 @@ type Stream interface {
 	Trim(ctx context.Context, partition int, to schema.Checkpoint, keep time.Duration) (int64, error)
 }
 
+// Signer makes what is archived provable. It is called under the lease, for one partition never by two at once, and keeps its
+// failures to itself.
+type Signer interface {
+	// Begin says that another worker may have signed since.
+	Begin()
+	// Take takes records that were archived and read back, in order.
+	Take(partition int, records []*schema.Record)
+	// Sign signs all that is archived, where it is time to, or now.
+	Sign(ctx context.Context, now bool)
+}
+
+// noSigner signs nothing.
+type noSigner struct{}
+
+func (noSigner) Begin()                     {}
+func (noSigner) Take(int, []*schema.Record) {}
+func (noSigner) Sign(context.Context, bool) {}
+
 // Defaults of Config.
 const (
 	DefaultEvery = 2 * time.Second
@@ -51,6 +69,8 @@ type Config struct {
 	// Held is called with the lease held and before anything is archived, and whenever a partition cannot go on because the
 	// stream lost events. The default does nothing.
 	Held func(ctx context.Context, token int64) error
+	// Signer makes what is archived provable. The default does nothing.
+	Signer Signer
 	// Logger receives what an operator should know. The default discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics. The default is none.
@@ -72,6 +92,9 @@ func (c *Config) complete() {
 	}
 	if c.Held == nil {
 		c.Held = func(context.Context, int64) error { return nil }
+	}
+	if c.Signer == nil {
+		c.Signer = noSigner{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -158,7 +181,11 @@ func (a *Archiver) Now(ctx context.Context, heads []int64) error {
 	defer ticker.Stop()
 	for {
 		err := a.hold(ctx, func(ctx context.Context, s *shift) error {
-			return s.each(ctx, func(ctx context.Context, p *partition) error { return p.archive(ctx) })
+			if err := s.each(ctx, func(ctx context.Context, p *partition) error { return p.archive(ctx) }); err != nil {
+				return err
+			}
+			s.config.Signer.Sign(ctx, true)
+			return nil
 		})
 		if !errors.Is(err, errHeld) {
 			return err
@@ -240,6 +267,7 @@ func (s *shift) begin(ctx context.Context) error {
 		}
 		s.partitions = append(s.partitions, p)
 	}
+	s.config.Signer.Begin()
 	return s.each(ctx, func(ctx context.Context, p *partition) error { return p.begin(ctx) })
 }
 
@@ -261,6 +289,7 @@ func (s *shift) work(ctx context.Context) error {
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, context.Cause(ctx))
 		}
+		s.config.Signer.Sign(ctx, false)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

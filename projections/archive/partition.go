@@ -157,6 +157,7 @@ func (p *partition) write(ctx context.Context, records []*schema.Record) error {
 	if err := p.verified(ctx, records[len(records)-1], r); err != nil {
 		return err
 	}
+	p.config.Signer.Take(p.Partition, records)
 	if tier < tierFull {
 		p.short = append(p.short, r.head)
 	} else {

@@ -1,0 +1,2 @@
+// Package audit
+package audit
