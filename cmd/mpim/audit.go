@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (t trusting) keys() (*proof.Keys, error) {
 			list[n] = key
 			continue
 		}
-		text, err := os.ReadFile(key)
+		text, err := os.ReadFile(filepath.Clean(key))
 		if err != nil {
 			return nil, usagef("--key %s is neither a public key (name+hash+key) nor a file that holds some: %w", key, err)
 		}
