@@ -54,6 +54,15 @@ func (id EventID) Behind(index int) EventID {
 	return NewEventID(at, entropy)
 }
 
+// Entropy returns the bytes beside the time in the id. It is false for what is no event id.
+func (id EventID) Entropy() ([]byte, bool) {
+	raw, ok := id.decode()
+	if !ok {
+		return nil, false
+	}
+	return raw[len(raw)-EventEntropy:], true
+}
+
 // decode returns the 20 bytes that NewEventID encoded.
 func (id EventID) decode() (raw []byte, ok bool) {
 	if len(id) != 26 {

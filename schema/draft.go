@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,7 +30,11 @@ type Draft struct {
 // is not nil.
 func Drafts(c domain.Commit, seal Seal) ([]Draft, error) {
 	drafts := make([]Draft, len(c.Events))
-	aggregate := c.Aggregate.String()
+	aggregate := ""
+	if c.Aggregate != (domain.Aggregate{}) {
+		aggregate = c.Aggregate.String()
+	}
+	request := keepRequest(&c)
 	for i, fact := range c.Events {
 		data, err := EncodeFact(fact)
 		if err != nil {
@@ -41,7 +46,8 @@ func Drafts(c domain.Commit, seal Seal) ([]Draft, error) {
 		}
 		// One buffer for both; what is appended to the metadata later must not run into the payload.
 		b := make([]byte, 0, 192+len(c.Trace)+len(c.Actor)+len(data))
-		b = appendMetadata(b, fact, aggregate, c.Trace)
+		b = appendMetadata(b, fact, aggregate, c.Trace, request)
+		request = "" // which stands in the first event
 		end := len(b)
 		data, pending := mark(fact, data)
 		b = appendPayload(b, c.At, c.Actor, data)
@@ -86,22 +92,30 @@ func RequestEventID(key [12]byte, at time.Time) domain.EventID {
 	return domain.NewEventID(at, key[:])
 }
 
-func appendMetadata(b []byte, fact domain.Fact, aggregate, trace string) []byte {
-	n := byte(4) // type, version, aggregate, partition_seq
+func appendMetadata(b []byte, fact domain.Fact, aggregate, trace, request string) []byte {
+	n := byte(3) // type, version, partition_seq
 	if fact.Sequenced() {
 		n += 2
 	}
-	if trace != "" {
-		n++
+	for _, optional := range []string{aggregate, trace, request} {
+		if optional != "" {
+			n++
+		}
 	}
 	b = append(b, 0x80|n)
 	b = appendString(appendString(b, TypeKey), string(fact.EventType()))
 	b = appendString(appendString(b, VersionKey), versions[fact.EventType()])
-	b = appendString(appendString(b, AggregateKey), aggregate)
-	if trace != "" {
-		b = appendString(appendString(b, TraceKey), trace)
+	for _, optional := range []struct{ key, value string }{{AggregateKey, aggregate}, {TraceKey, trace}, {RequestKey, request}} {
+		if optional.value != "" {
+			b = appendString(appendString(b, optional.key), optional.value)
+		}
 	}
 	return b
+}
+
+// Placed returns the metadata of a draft without a conversation sequence, complete for a place in its partition.
+func (d Draft) Placed(seq int64) []byte {
+	return appendString(appendString(slices.Clone(d.Metadata), PartitionSeqKey), strconv.FormatInt(seq, 10))
 }
 
 // EncodeFact returns the data of an event as it is stored, in the newest version of its type.

@@ -16,7 +16,7 @@ type Line struct {
 	Version      int                   `json:"version"`
 	At           string                `json:"at"`
 	Actor        domain.UserID         `json:"actor"`
-	Aggregate    string                `json:"aggregate"`
+	Aggregate    string                `json:"aggregate,omitempty"`
 	Conversation domain.ConversationID `json:"conversation,omitempty"`
 	Seq          domain.Seq            `json:"seq,omitempty"`
 	Trace        string                `json:"trace,omitempty"`
@@ -43,9 +43,13 @@ func NewShownLine(r *Record) (Line, error) {
 }
 
 func newLine(r *Record, data json.RawMessage) Line {
-	return Line{
+	line := Line{
 		Position: r.String(), Partition: r.Partition, PartitionSeq: r.Seq,
 		Event: r.ID, Type: r.Type, Version: r.Version, At: r.At.Format(TimeFormat), Actor: r.Actor,
-		Aggregate: r.Aggregate.String(), Conversation: r.Conversation(), Seq: r.ConversationSeq, Trace: r.Trace, Data: data,
+		Conversation: r.Conversation(), Seq: r.ConversationSeq, Trace: r.Trace, Data: data,
 	}
+	if r.Aggregate != (domain.Aggregate{}) {
+		line.Aggregate = r.Aggregate.String()
+	}
+	return line
 }

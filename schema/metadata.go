@@ -15,6 +15,7 @@ const (
 	VersionKey      = "version"
 	AggregateKey    = "aggregate"
 	TraceKey        = "traceparent"
+	RequestKey      = "request"
 	PartitionSeqKey = "partition_seq"
 	SeqKey          = "seq"
 	OrdinalKey      = "ordinal"
@@ -98,6 +99,24 @@ func (r *Record) decodeMetadata() error {
 		return errors.New("metadata lacks type or partition_seq")
 	}
 	return nil
+}
+
+// metadatum returns one value of the metadata, "" where it is not there.
+func (r *Record) metadatum(wanted string) string {
+	n, rest, err := readMapHeader(r.Metadata)
+	for range n {
+		var key, value []byte
+		if key, rest, err = readString(rest); err != nil {
+			return ""
+		}
+		if value, rest, err = readString(rest); err != nil {
+			return ""
+		}
+		if string(key) == wanted {
+			return string(value)
+		}
+	}
+	return ""
 }
 
 func (r *Record) setMetadata(key, value []byte) (err error) {

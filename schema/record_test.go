@@ -85,7 +85,11 @@ func TestRecordRoundTrip(t *testing.T) {
 			if d.Sequenced != (r.ConversationSeq == domain.Seq(seq)) || d.Sequenced != (r.Ordinal == int64(ordinal)) {
 				t.Fatalf("sequence %d, ordinal %d", r.ConversationSeq, r.Ordinal)
 			}
-			checkStockMetadata(t, metadata, r)
+			kept, ok := r.KeptRequest()
+			if ok && (i > 0 || c.Request == nil || kept != *c.Request) {
+				t.Fatalf("event %d keeps the request %x, want %v", i, kept, c.Request)
+			}
+			checkStockMetadata(t, metadata, r, ok)
 			if d.ID != drafts[0].ID.Behind(i) {
 				t.Fatalf("event %d has id %s, but %s is behind the first", i, d.ID, drafts[0].ID.Behind(i))
 			}
@@ -100,7 +104,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	})
 }
 
-func checkStockMetadata(t *rapid.T, metadata []byte, r schema.Record) {
+func checkStockMetadata(t *rapid.T, metadata []byte, r schema.Record, keepsRequest bool) {
 	var stock map[string]string
 	if err := msgpack.Unmarshal(metadata, &stock); err != nil {
 		t.Fatal(err)
@@ -114,6 +118,9 @@ func checkStockMetadata(t *rapid.T, metadata []byte, r schema.Record) {
 	}
 	if r.ConversationSeq != 0 {
 		want[schema.SeqKey], want[schema.OrdinalKey] = r.ConversationSeq.String(), strconv.FormatInt(r.Ordinal, 10)
+	}
+	if keepsRequest {
+		want[schema.RequestKey] = stock[schema.RequestKey]
 	}
 	if !reflect.DeepEqual(stock, want) {
 		t.Fatalf("the stock library reads %v, want %v", stock, want)

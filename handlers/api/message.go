@@ -63,10 +63,7 @@ func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sen
 			return sendResult{}, err
 		}
 	}
-	// What the message says identifies it, not where it goes: that is the scope.
-	content := in
-	content.To = target{}
-	request, err := command.Identify(o.Placement, string(id), caller.User, in.ClientID, content)
+	request, err := in.sent().Request(o.Placement, id, caller.User)
 	if err != nil {
 		return sendResult{}, err
 	}
@@ -82,6 +79,18 @@ func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sen
 		Conversation: id, Seq: seq, Event: event, At: formatTime(appended.At), Duplicate: appended.Duplicate,
 		Durability: o.Durability, Changed: at(appended.Position),
 	}, nil
+}
+
+// sent returns what identifies the message.
+func (in sendInput) sent() command.Sent {
+	sent := command.Sent{ClientID: in.ClientID, Body: in.Body.domain(), Mentions: in.Mentions}
+	if in.ReplyTo != nil {
+		sent.ReplyTo = *in.ReplyTo
+	}
+	if in.ExpiresInS != nil {
+		sent.ExpiresInS = *in.ExpiresInS
+	}
+	return sent
 }
 
 // addressed returns the conversation that something new is for.

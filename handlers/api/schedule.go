@@ -57,11 +57,8 @@ func (o *Operations) schedule(ctx context.Context, caller Caller, in scheduleInp
 			Stamp: o.stamp(caller), ClientID: in.ClientID, Body: in.Body.domain(), Limits: o.Limits,
 		},
 	}
-	content := struct {
-		ClientID, DeliverAt string
-		Body                body
-	}{in.ClientID, formatTime(in.DeliverAt), in.Body}
-	request, err := command.Identify(o.Placement, "message.schedule "+string(id), caller.User, in.ClientID, content)
+	identity := command.Scheduled{ClientID: in.ClientID, Body: in.Body.domain(), DeliverAt: in.DeliverAt}
+	request, err := identity.Request(o.Placement, id, caller.User)
 	if err != nil {
 		return scheduleResult{}, err
 	}
