@@ -150,7 +150,7 @@ func (c *auditVerifyCommand) tell(i *invocation, report *audit.Report, line veri
 		signed, all = signed+p.Events, all+p.Log
 	}
 	if !line.OK {
-		_, err := fmt.Fprintf(i.stdout, "%d problems\n", len(line.Problems))
+		_, err := fmt.Fprintf(i.stdout, "problems: %d\n", len(line.Problems))
 		return err
 	}
 	if report.Newest == nil {

@@ -82,7 +82,7 @@ func (v *verification) checkKept(one KeptHead) {
 		err = belongs(h, v.Log, v.Partitions)
 	}
 	if err != nil {
-		v.problems.add(-1, "head of "+one.Name, fmt.Sprintf("the head of %s cannot be trusted: %s", one.Name, err))
+		v.problems.add(-1, one.Name, fmt.Sprintf("the head of %s cannot be trusted: %s", one.Name, err))
 		return
 	}
 	note := v.inDatabase[h.Number]
