@@ -38,7 +38,7 @@ type Record struct {
 	Trace   string
 	// Data is the event's data in the version it was stored in: as stored, or with its personal members opened.
 	Data json.RawMessage
-	// Erased says that the personal members were sealed with a key that is destroyed: they are null in Data.
+	// Erased says that the owner of the personal members is erased: they are null in Data.
 	Erased bool
 	// Metadata and Payload are the exact bytes of the entry.
 	Metadata []byte

@@ -123,9 +123,24 @@ func (r *Record) Open(members []byte) {
 	r.Data = append(append(append(data, rest...), members...), '}')
 }
 
-// Erase puts null for every personal member: their key is destroyed.
+// Erase puts null for every personal member, sealed or not: their owner is erased.
 func (r *Record) Erase() {
-	r.Open([]byte(`"` + strings.Join(personal[r.Type], `":null,"`) + `":null`))
+	names := personal[r.Type]
+	if names == nil {
+		return
+	}
+	nulls := []byte(`"` + strings.Join(names, `":null,"`) + `":null`)
+	if _, sealed := r.Sealed(); sealed {
+		r.Open(nulls)
+	} else {
+		data := []byte{'{'}
+		for name, member := range membersOf(r.Data) {
+			if !isOneOf(name, names) {
+				data = append(append(data, member...), ',')
+			}
+		}
+		r.Data = append(append(data, nulls...), '}')
+	}
 	r.Erased = true
 }
 

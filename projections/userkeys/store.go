@@ -54,6 +54,18 @@ func (s Store) Read(ctx context.Context, users []domain.UserID) (keys []seal.Wra
 	return keys, err
 }
 
+// Erased returns the users whose keys were destroyed.
+func (s Store) Erased(ctx context.Context) (users []domain.UserID, err error) {
+	err = s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
+		users = nil
+		if err := tx.NewSelect().Model((*row)(nil)).Column("user_id").Where("destroyed_at IS NOT NULL").Scan(ctx, &users); err != nil {
+			return fmt.Errorf("read user_keys: %w", err)
+		}
+		return nil
+	})
+	return users, err
+}
+
 // Create keeps a key, unless its user has or had one, and returns the one that stands.
 func (s Store) Create(ctx context.Context, key seal.Wrapped) (stands seal.Wrapped, err error) {
 	err = s.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {

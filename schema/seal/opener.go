@@ -14,8 +14,10 @@ import (
 )
 
 // Open opens the records that are sealed, in place: those whose key was destroyed read null for every personal member, and those
-// that cannot be opened for good are marked as broken. It fails, and may have opened some, where keys cannot be had just now.
+// that cannot be opened for good are marked as broken. It fails, and may have opened some, where keys cannot be had just now. What
+// was stored open by users whose keys were destroyed since reads null as well.
 func (r *Ring) Open(ctx context.Context, records []*schema.Record) error {
+	r.erasePlain(ctx, records)
 	missing := r.openHeld(records, nil)
 	if len(missing) == 0 {
 		return nil
@@ -112,14 +114,18 @@ func (r *Ring) OpenPayload(ctx context.Context, uuid string, metadata map[string
 		ID: domain.EventID(uuid), Type: domain.EventType(metadata[schema.TypeKey]), Actor: envelope.Actor, Aggregate: aggregate,
 		Data: envelope.Data,
 	}
-	if _, sealed := record.Sealed(); !sealed {
+	if !schema.Personal(record.Type) {
 		return payload, false, nil
 	}
+	_, sealed := record.Sealed()
 	if err := r.Open(ctx, []*schema.Record{record}); err != nil {
 		return nil, false, err
 	}
 	if record.Broken != nil {
 		return nil, false, record.Broken
+	}
+	if !sealed && !record.Erased {
+		return payload, false, nil
 	}
 	envelope.Data = record.Data
 	opened, err = json.Marshal(envelope)

@@ -19,6 +19,8 @@ type Store interface {
 	Read(ctx context.Context, users []domain.UserID) ([]Wrapped, error)
 	// Create keeps a key, unless its user has or had one, and returns the one that stands.
 	Create(ctx context.Context, key Wrapped) (Wrapped, error)
+	// Erased returns the users whose keys were destroyed.
+	Erased(ctx context.Context) ([]domain.UserID, error)
 }
 
 // Kept is a key in the cache.
@@ -79,6 +81,8 @@ type Ring struct {
 	gone map[domain.UserID]time.Time
 	// cleared is when all was dropped last.
 	cleared time.Time
+	// erased are those whose texts are not shown even where they were stored open.
+	erased erased
 }
 
 // held is a key in the process.
@@ -136,6 +140,7 @@ func (r *Ring) Drop(user domain.UserID) {
 	defer r.mu.Unlock()
 	r.held[user] = &held{until: now.Add(keptFor)}
 	r.gone[user] = now
+	r.erased.add(user)
 	for user, at := range r.gone {
 		if now.Sub(at) > MaxAge {
 			delete(r.gone, user)
@@ -149,6 +154,7 @@ func (r *Ring) Clear() {
 	defer r.mu.Unlock()
 	clear(r.held)
 	r.cleared = time.Now()
+	r.erased.until = time.Time{}
 }
 
 // Gone says that the key of a user was destroyed a short while ago: what was opened with it before is to be opened again.

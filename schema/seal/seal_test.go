@@ -61,6 +61,20 @@ func (s *store) Create(_ context.Context, key seal.Wrapped) (seal.Wrapped, error
 	return key, nil
 }
 
+func (s *store) Erased(context.Context) (users []domain.UserID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reads++; s.down {
+		return nil, errDown
+	}
+	for user, key := range s.keys {
+		if key.Destroyed() {
+			users = append(users, user)
+		}
+	}
+	return users, nil
+}
+
 func (s *store) destroy(user domain.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +170,7 @@ func (w *world) newRing(t *testing.T, setting string) *seal.Ring {
 	return ring
 }
 
-// appended returns the records of some facts as who reads the log gets them.
+// appended returns the records of some facts as who reads the log gets them. Without a ring they are stored open.
 func appended(t *testing.T, ring *seal.Ring, c domain.Commit) []*schema.Record {
 	t.Helper()
 	records, err := tryAppend(t.Context(), ring, c)
@@ -173,9 +187,12 @@ func tryAppend(ctx context.Context, ring *seal.Ring, c domain.Commit) ([]*schema
 	if c.At.IsZero() {
 		c.At = start
 	}
-	s, err := ring.Seal(ctx, &c)
-	if err != nil {
-		return nil, err
+	var s schema.Seal
+	if ring != nil {
+		var err error
+		if s, err = ring.Seal(ctx, &c); err != nil {
+			return nil, err
+		}
 	}
 	drafts, err := schema.Drafts(c, s)
 	if err != nil {

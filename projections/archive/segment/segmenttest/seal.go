@@ -50,3 +50,6 @@ func (k *userKeys) Create(_ context.Context, key seal.Wrapped) (seal.Wrapped, er
 	}
 	return k.keys[key.User], nil
 }
+
+// Erased implements seal.Store.
+func (k *userKeys) Erased(context.Context) ([]domain.UserID, error) { return nil, nil }
