@@ -29,9 +29,7 @@ const (
 	Live State = "live"
 	// Kept builds were live before and are fed on, so that one can go back.
 	Kept State = "kept"
-	// Fenced builds have seen what the log has lost since. Nobody feeds or reads them any more.
-	Fenced State = "fenced"
-	// Dropped builds have no tables or keys any more.
+	// Dropped builds have no tables any more.
 	Dropped State = "dropped"
 )
 
@@ -39,7 +37,7 @@ const (
 type Status struct {
 	Name    string
 	Version int
-	// Build numbers the builds of the projection from 1.
+	// Build numbers the builds of the projection from 1. Projections in Redis have one.
 	Build int
 	// Store is RedisStore or SQLStore.
 	Store string

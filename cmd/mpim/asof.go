@@ -39,6 +39,8 @@ type userProfile struct {
 	AvatarURL   string        `json:"avatar_url"`
 	CreatedAt   string        `json:"created_at"`
 	Suspended   bool          `json:"suspended,omitempty"`
+	// Erased says that the user was erased since: who it was is not known any more.
+	Erased bool `json:"erased,omitempty"`
 }
 
 // conversationThen is a conversation at an instant.
@@ -183,7 +185,7 @@ func (c *replayCommand) userAsOf(i *invocation, s *stores, when instant) error {
 	if err != nil {
 		return err
 	}
-	if !profile.Exists() {
+	if profile.CreatedAt.IsZero() {
 		return fmt.Errorf("user %s had not registered at %s: ask for a later instant, or look at the id", user, c.AsOf)
 	}
 	found, err := s.foldAsOf(i, when, ids)
@@ -193,6 +195,7 @@ func (c *replayCommand) userAsOf(i *invocation, s *stores, when instant) error {
 	then := userThen{AsOf: when.at.UTC().Format(schema.TimeFormat), Conversations: []asof.Document{}, User: userProfile{
 		ID: user, Username: profile.Username, DisplayName: profile.DisplayName, AvatarURL: profile.AvatarURL,
 		CreatedAt: profile.CreatedAt.UTC().Format(schema.TimeFormat), Suspended: profile.Suspended,
+		Erased: !profile.Exists(),
 	}}
 	for _, id := range ids {
 		if d, ok := found[id].For(user, when.at); ok {
@@ -202,7 +205,11 @@ func (c *replayCommand) userAsOf(i *invocation, s *stores, when instant) error {
 	if c.JSON {
 		return json.NewEncoder(i.stdout).Encode(then)
 	}
-	fmt.Fprintf(i.stdout, "%s (%s, %s), as of %s: %d conversations\n\n", then.User.DisplayName, then.User.Username, user, then.AsOf, len(then.Conversations))
+	who := fmt.Sprintf("%s (%s, %s)", then.User.DisplayName, then.User.Username, user)
+	if then.User.Erased {
+		who = fmt.Sprintf("%s (erased since)", user)
+	}
+	fmt.Fprintf(i.stdout, "%s, as of %s: %d conversations\n\n", who, then.AsOf, len(then.Conversations))
 	for _, d := range then.Conversations {
 		if err := printConversation(i.stdout, then.AsOf, d); err != nil {
 			return err

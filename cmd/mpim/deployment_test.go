@@ -77,7 +77,9 @@ type layout struct {
 	fsynced bool
 	// redisURL is the address that the processes use instead of the server's own, lastWorkerURL that of the last worker.
 	redisURL, lastWorkerURL string
-	env                     []string
+	// databaseURL is a database to use instead of one in a MariaDB of its own.
+	databaseURL string
+	env         []string
 }
 
 // deploy starts everything, and waits until the first gateway is ready to serve.
@@ -87,7 +89,11 @@ func deploy(tb testing.TB, l layout) *deployment {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &deployment{path: path, redis: l.server, database: projectionstest.StartMariaDB(tb)}
+	d := &deployment{path: path, redis: l.server}
+	if l.databaseURL == "" {
+		d.database = projectionstest.StartMariaDB(tb)
+		l.databaseURL = d.database.URL(d.database.CreateDatabase(tb))
+	}
 	if d.redis == nil {
 		d.redis = streamstest.StartRedis(tb)
 	}
@@ -101,7 +107,7 @@ func deploy(tb testing.TB, l layout) *deployment {
 	}
 	d.env = append([]string{
 		"MPIM_REDIS_URL=" + redisURL,
-		"MPIM_DATABASE_URL=" + d.database.URL(d.database.CreateDatabase(tb)),
+		"MPIM_DATABASE_URL=" + l.databaseURL,
 		"MPIM_AUTH_KEY=" + strings.Repeat("test key ", 5),
 		"MPIM_SEAL_KEY=" + sealKey,
 		"MPIM_DURABILITY=" + durability,

@@ -5,19 +5,26 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"mpim/projections/archive"
 	"mpim/projections/database"
 	"mpim/projections/projectionstest"
+	"mpim/schema"
+	"mpim/streams"
 )
 
 // marks are in everything that the user who is erased writes, each somewhere else.
 var marks = []string{
-	"zqname", "zqdisplay", "zqavatar", "zqdevice", "zqdirect", "zqedited", "zqgroup", "zqrequest", "zqremark", "zqlater", "zqrecalled", "zqstatus",
+	"zqname", "zqdisplay", "zqavatar", "zqdevice", "zqdirect", "zqedited", "zqgroup", "zqrequest", "zqremark", "zqlater", "zqrecalled", "zqstatus", "zqowner",
 }
 
 // erasedCertificate is what `user erase --json` prints.
@@ -26,15 +33,36 @@ type erasedCertificate struct {
 	Sealed int      `json:"sealed_events"`
 	Plain  int      `json:"plain_events"`
 	Where  []string `json:"aggregates"`
-	Purged []string `json:"purged"`
-	Behind []string `json:"behind"`
-	Beyond []string `json:"beyond_reach"`
+	Left   []struct {
+		Conversation string `json:"conversation"`
+		Heir         string `json:"heir"`
+	} `json:"groups_left"`
+	PlainAt map[string][]string `json:"plain_at"`
+	Purged  []string            `json:"purged"`
+	Behind  []string            `json:"behind"`
+	Beyond  []string            `json:"beyond_reach"`
 }
 
 // A user writes everywhere that one can, and is erased. Then no key, no table, no query, no replay has the text, the rest of the
 // conversations stands, and what is computed anew from the log is the same.
 func TestErase(t *testing.T) {
-	d := deploy(t, layout{gateways: 1, workers: 1})
+	t.Run("mariadb", func(t *testing.T) { testErase(t, layout{gateways: 1, workers: 1}) })
+	t.Run("sqlite", func(t *testing.T) {
+		testErase(t, layout{gateways: 1, workers: 1, databaseURL: "sqlite://" + filepath.Join(t.TempDir(), "mpim.db")})
+	})
+}
+
+// Where nothing was sealed, the bytes stay in the log and its archive, as the certificate says, and are nowhere else.
+func TestErasePlain(t *testing.T) {
+	testErase(t, layout{
+		gateways: 1, workers: 1, databaseURL: "sqlite://" + filepath.Join(t.TempDir(), "mpim.db"), env: []string{"MPIM_SEAL=off"},
+	})
+}
+
+func testErase(t *testing.T, l layout) {
+	t.Helper()
+	sealed := !slices.Contains(l.env, "MPIM_SEAL=off")
+	d := deploy(t, l)
 	base := d.gateways[0].url
 	ctx := t.Context()
 	ben, err := register(ctx, base, "ben")
@@ -42,15 +70,17 @@ func TestErase(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := writeEverywhere(t, base, ben)
+	before := time.Now()
 
 	db, err := database.Open(ctx, environmentOf(d, "MPIM_DATABASE_URL"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
+	r := remains{client: d.redis.Client(), db: db, sealed: sealed}
 	// The test can see: before, the marks are there.
 	waitFor(t, 10*time.Second, "every mark is in a projection", func() error {
-		all := everything(t, d.redis.Client(), db)
+		all := r.everything(t)
 		for _, mark := range marks {
 			if mark != "zqstatus" && mark != "zqrecalled" && !strings.Contains(all, mark) {
 				return fmt.Errorf("%s is nowhere", mark)
@@ -67,15 +97,44 @@ func TestErase(t *testing.T) {
 	if err := json.Unmarshal([]byte(output), &done); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	if done.User != a.login.User.ID || done.Sealed < 8 || done.Plain != 0 || len(done.Behind) != 0 || len(done.Purged) < 5 || len(done.Where) != 4 || len(done.Beyond) == 0 {
+	if done.User != a.login.User.ID || done.Sealed+done.Plain < 8 || sealed != (done.Plain == 0) || sealed != (done.Sealed > 0) ||
+		len(done.Behind) != 0 || len(done.Purged) < 5 || len(done.Where) != 5 || len(done.Beyond) == 0 {
 		t.Errorf("the certificate says %s", output)
 	}
-	checkNothingLeft(t, d, db)
+	heirs := make(map[string]string)
+	for _, left := range done.Left {
+		heirs[left.Conversation] = left.Heir
+	}
+	if want := map[string]string{a.group: "", a.owned: ben.User.ID}; !maps.Equal(heirs, want) {
+		t.Errorf("the user left %v, want %v", heirs, want)
+	}
+	r.checkNothingLeft(t, d, commandsThatRead(a, before))
+	if got, named := r.inTheLog(t), done.plain(t); !slices.Equal(got, named) || len(named) != done.Plain {
+		t.Errorf("the log has the user's marks at %v, the certificate says %d at %v", got, done.Plain, named)
+	}
 	checkRest(t, base, ben, a)
+	checkAgain(t, d, a)
+}
 
-	// Once more: nothing is left to be done, and nothing is appended.
+// commandsThatRead print all that there is of the log, now and as it stood before the user was erased.
+func commandsThatRead(a written, before time.Time) [][]string {
+	then := before.UTC().Format(time.RFC3339Nano)
+	commands := [][]string{
+		{"replay", "--json"}, {"replay"}, {"log", "tail", "--limit", "1000", "--json"}, {"log", "tail", "--limit", "1000"}, {"user", "list", "--json"},
+		{"user", "show", a.login.User.ID}, {"replay", "--as-of", then, "--user", a.login.User.ID}, {"replay", "--as-of", then, "--user", a.login.User.ID, "--json"},
+	}
+	for _, conversation := range []string{a.direct, a.group, a.owned} {
+		commands = append(commands, []string{"replay", "--as-of", then, "--conversation", conversation, "--json"}, []string{"replay", "--as-of", then, "--conversation", conversation})
+	}
+	return commands
+}
+
+// checkAgain erases once more: nothing is left to be done, and nothing is appended. All that is computed stands as a fresh fold has it.
+func checkAgain(t *testing.T, d *deployment, a written) {
+	t.Helper()
+	ctx := t.Context()
 	before, _ := d.run(ctx, "replay", "--json")
-	if output, err = d.run(ctx, "user", "erase", a.login.User.ID, "--yes"); err != nil || !strings.Contains(output, "is erased") {
+	if output, err := d.run(ctx, "user", "erase", a.login.User.ID, "--yes"); err != nil || !strings.Contains(output, "is erased") {
 		t.Errorf("erased again: %v\n%s", err, output)
 	}
 	if after, _ := d.run(ctx, "replay", "--json"); after != before {
@@ -98,7 +157,9 @@ func TestErase(t *testing.T) {
 type written struct {
 	login         login
 	direct, group string
-	edited        int64
+	// owned is a group of the user, in which are Ben and, later, Cat.
+	owned  string
+	edited int64
 }
 
 func writeEverywhere(t *testing.T, base string, ben login) written {
@@ -129,7 +190,7 @@ func writeEverywhere(t *testing.T, base string, ben login) written {
 	}
 	send(a.login, params{"user": ben.User.ID}, "1", "zqdirect is what this message says to one other user alone")
 	a.direct = message.Conversation
-	send(a.login, params{"conversation": a.direct}, "2", "before it was changed")
+	send(a.login, params{"conversation": a.direct}, "2", "zqdirect before it was changed")
 	a.edited = message.Seq
 	ask(a.login, "PATCH", fmt.Sprintf("/v1/conversations/%s/messages/%d", a.direct, a.edited), params{"body": say("zqedited")}, nil)
 	ask(ben, "PUT", fmt.Sprintf("/v1/conversations/%s/messages/%d/reactions/👍", a.direct, a.edited), nil, nil)
@@ -144,28 +205,42 @@ func writeEverywhere(t *testing.T, base string, ben login) written {
 	a.group = group.Conversation.Conversation
 	send(ben, params{"conversation": a.group}, "1", "Ben says this")
 	send(a.login, params{"conversation": a.group}, "4", "zqgroup")
-	ask(a.login, "POST", "/v1/contacts/requests", params{"user": ben.User.ID, "message": "which is answered"}, nil)
+	ask(a.login, "POST", "/v1/contacts/requests", params{"user": ben.User.ID, "message": "zqrequest which is answered"}, nil)
 	cat, err := register(ctx, base, "cat")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask(a.login, "POST", "/v1/contacts/requests", params{"user": cat.User.ID, "message": "zqrequest"}, nil)
+	ask(a.login, "POST", "/v1/groups", params{"title": "Owned", "members": []string{ben.User.ID}, "client_id": "o"}, &group)
+	a.owned = group.Conversation.Conversation
+	ask(a.login, "POST", "/v1/groups/"+a.owned+"/members", params{"users": []string{cat.User.ID}}, nil)
+	send(a.login, params{"conversation": a.owned}, "6", "zqowner")
 	ask(ben, "POST", "/v1/contacts/requests/"+a.login.User.ID+"/accept", nil, nil)
 	ask(a.login, "PATCH", "/v1/contacts/"+ben.User.ID, params{"remark": "zqremark"}, nil)
 	ask(a.login, "POST", "/v1/scheduled", params{
 		"to": params{"conversation": a.group}, "client_id": "5", "body": say("zqlater"), "deliver_at": time.Now().Add(time.Hour).Format(time.RFC3339),
 	}, nil)
 	ask(a.login, "PUT", "/v1/me/presence", params{"status": "busy", "text": "zqstatus"}, nil)
+	// What is cached is filled.
+	ask(ben, "GET", "/v1/users?id="+a.login.User.ID, nil, nil)
+	ask(ben, "GET", "/v1/contacts", nil, nil)
 	return a
 }
 
+// remains look for what is left of a user. Where nothing was sealed, the log and its archive have it still.
+type remains struct {
+	client *redis.Client
+	db     *database.DB
+	sealed bool
+}
+
 // checkNothingLeft looks through all that there is for the marks.
-func checkNothingLeft(t *testing.T, d *deployment, db *database.DB) {
+func (r remains) checkNothingLeft(t *testing.T, d *deployment, commands [][]string) {
 	t.Helper()
-	all := map[string]string{"redis and SQL": everything(t, d.redis.Client(), db)}
-	for _, command := range [][]string{{"replay", "--json"}, {"log", "tail", "--limit", "1000", "--json"}, {"user", "list", "--json"}} {
+	all := map[string]string{"redis and SQL": r.everything(t)}
+	for _, command := range commands {
 		output, err := d.run(t.Context(), command...)
-		if err != nil {
+		if err != nil && command[0] != "user" { // who is erased may be shown as nobody
 			t.Errorf("%v: %v", command, err)
 		}
 		all[strings.Join(command, " ")] = output
@@ -177,6 +252,60 @@ func checkNothingLeft(t *testing.T, d *deployment, db *database.DB) {
 			}
 		}
 	}
+}
+
+// inTheLog returns where the bytes of the log have a mark, in Redis or in a segment of the archive.
+func (r remains) inTheLog(t *testing.T) []string {
+	t.Helper()
+	identity, err := streams.ReadIdentity(t.Context(), r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make(map[string]bool)
+	look := func(records []*schema.Record) {
+		for _, record := range records {
+			if slices.ContainsFunc(marks, func(mark string) bool { return bytes.Contains(bytes.ToLower(record.Payload), []byte(mark)) }) {
+				at[record.String()] = true
+			}
+		}
+	}
+	for partition := range identity.Partitions {
+		records, err := streams.Reader{Client: r.client, Partitions: identity.Partitions}.Latest(t.Context(), partition, 10_000)
+		look(records)
+		for seq := int64(0); err == nil; seq = records[len(records)-1].Seq {
+			if records, err = (archive.Archive{DB: r.db}).After(t.Context(), partition, seq); len(records) == 0 {
+				break
+			}
+			look(records)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return slices.Sorted(maps.Keys(at))
+}
+
+// plain returns the positions that the certificate names.
+func (c erasedCertificate) plain(t *testing.T) (positions []string) {
+	t.Helper()
+	for partition, list := range c.PlainAt {
+		for _, one := range list {
+			first, last, isRange := strings.Cut(one, "-")
+			from, err := strconv.Atoi(first)
+			to := from
+			if isRange && err == nil {
+				to, err = strconv.Atoi(last)
+			}
+			if err != nil {
+				t.Fatalf("the certificate names %s in partition %s", one, partition)
+			}
+			for ; from <= to; from++ {
+				positions = append(positions, fmt.Sprintf("%s:%d", partition, from))
+			}
+		}
+	}
+	slices.Sort(positions)
+	return positions
 }
 
 // checkRest sees that the other still reads what it wrote, and that something was there.
@@ -238,22 +367,27 @@ func checkRest(t *testing.T, base string, ben login, a written) {
 }
 
 // everything returns every key of Redis with its value and every row of every table, as text.
-func everything(t *testing.T, client *redis.Client, db *database.DB) string {
+func (r remains) everything(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	ctx := t.Context()
-	keys := client.Scan(ctx, 0, "*", 1000).Iterator()
+	keys := r.client.Scan(ctx, 0, "*", 1000).Iterator()
 	for keys.Next(ctx) {
-		key := keys.Val()
-		fmt.Fprintln(&b, key, valueOf(ctx, client, key))
+		if key := keys.Val(); r.sealed || !strings.HasSuffix(key, ":log") {
+			fmt.Fprintln(&b, key, valueOf(ctx, r.client, key))
+		}
 	}
 	if err := keys.Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range projectionstest.Rows(ctx, t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'") {
+	tables := "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
+	if strings.HasPrefix(r.db.String(), "sqlite") {
+		tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+	}
+	for _, table := range projectionstest.Rows(ctx, t, r.db, tables) {
 		_, table, _ = strings.Cut(table, "=")
 		table = strings.Trim(table, `"' `)
-		for _, row := range projectionstest.Rows(ctx, t, db, "SELECT * FROM "+table) {
+		for _, row := range projectionstest.Rows(ctx, t, r.db, "SELECT * FROM "+table) {
 			fmt.Fprintln(&b, table, row)
 		}
 	}

@@ -242,7 +242,11 @@ func Needs(c Command) []string {
 	case Unschedule:
 		return MessageNeeds(c)
 	case Erase:
-		return MessageNeeds(c)
+		fields := append(MessageNeeds(c), domain.HeaderField, self)
+		if c.Heir != "" {
+			fields = append(fields, memberField(c.Heir))
+		}
+		return fields
 	case MessageCommand:
 		return append(MessageNeeds(c), self)
 	default:

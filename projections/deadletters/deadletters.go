@@ -202,6 +202,33 @@ func (s Store) Discard(ctx context.Context, handler string, p domain.Position, r
 	return discarded, err
 }
 
+// forgotten stands for a reason that may have quoted what an erased user wrote.
+const forgotten = "its writer was erased"
+
+// Forget takes away the reasons of letters, where wrote says so of their position: the error of a service that was handed an event
+// may quote it.
+func (s Store) Forget(ctx context.Context, wrote func(domain.Position) bool) error {
+	err := s.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var letters []Letter
+		if err := tx.NewSelect().Model(&letters).Column("handler", "log_partition", "seq").Scan(ctx); err != nil {
+			return err
+		}
+		for _, l := range letters {
+			if !wrote(l.Position()) {
+				continue
+			}
+			if _, err := tx.NewUpdate().Model(&l).Set("reason = ?", forgotten).WherePK().Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget why dead letters are dead: %w", err)
+	}
+	return nil
+}
+
 // RemoveAll takes all letters of a handler away, as part of a transaction.
 func RemoveAll(ctx context.Context, tx bun.Tx, handler string) error {
 	if _, err := tx.NewDelete().Model((*Letter)(nil)).Where("handler = ?", handler).Exec(ctx); err != nil {
