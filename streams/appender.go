@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -35,25 +34,26 @@ type appender struct {
 	partition int
 	queue     queue
 	seen      atomic.Int64
-	// forked is why the partition takes no more appends.
-	forked atomic.Pointer[domain.Error]
+	gate      gate
 
 	// What follows belongs to run.
 	name   string
 	number int64
 	// lastUsed is by the wall clock, as Redis counts, which goes on while a machine sleeps.
 	lastUsed time.Time
-	// answeredAs is the name of the script, and so of the server's life, that gave the last answer.
-	answeredAs string
+	// answeredAs is the script, and so the run of the server, that gave the last answer.
+	answeredAs loadedScript
 	batch      []*pending
 }
 
 func newAppender(l *Log, partition int) *appender {
-	return &appender{
+	a := &appender{
 		log:       l,
 		partition: partition,
 		queue:     queue{most: l.config.MaxQueue, wake: make(chan struct{}, 1)},
 	}
+	a.gate.wait()
+	return a
 }
 
 func (a *appender) sawSeq(seq int64) {
@@ -65,17 +65,10 @@ func (a *appender) sawSeq(seq int64) {
 	}
 }
 
-func (a *appender) forkedErr() error {
-	if err := a.forked.Load(); err != nil {
-		return err
-	}
-	return nil
-}
-
 // append waits for the outcome of the command. Whatever is admitted is finished before run returns.
 func (a *appender) append(ctx context.Context, p *pending) (outcome, error) {
-	if err := a.forkedErr(); err != nil {
-		return outcome{}, err
+	if c := a.gate.closed.Load(); c.refuses() {
+		return outcome{}, a.closedErr(c)
 	}
 	p.done, _ = answers.Get().(chan struct{})
 	switch a.queue.put(p) {
@@ -154,9 +147,6 @@ func (a *appender) send(limit context.Context, batch []*pending) {
 
 // call sends the same batch under the same number until it is answered.
 func (a *appender) call(limit context.Context, batch []*pending) ([]outcome, error) {
-	if err := a.forkedErr(); err != nil {
-		return nil, err
-	}
 	a.rename()
 	seen := a.seen.Load()
 	number, call := a.assemble(batch, seen)
@@ -164,18 +154,23 @@ func (a *appender) call(limit context.Context, batch []*pending) ([]outcome, err
 	back := backoff{least: 5 * time.Millisecond, most: time.Second}
 	uncertain, loads := false, 0
 	for sent := 1; ; sent++ {
-		answer, err := a.log.script.eval(limit, a.log.config.Client, call)
-		if err == nil {
-			return a.answered(answer, scriptOf(call), len(batch))
+		script := a.log.script.current() // before the gate is looked at, which closes before a new one is used
+		if err := a.enter(limit, uncertain); err != nil {
+			a.name = "" // if it was sent before, what became of it is not known
+			return nil, err
 		}
-		if sent == 1 && number.written == 1 && a.forgotten(limit, err, scriptOf(call)) {
+		answer, err := script.eval(limit, a.log.config.Client, call)
+		if err == nil {
+			return a.answered(answer, script, len(batch))
+		}
+		if sent == 1 && number.written == 1 && a.forgotten(limit, err, script) {
 			a.name = ""
 			a.rename()
 			number, call = a.assemble(batch, seen)
 			continue
 		}
 		if isNoScript(err) {
-			prepareErr := a.prepare(limit)
+			prepareErr := a.log.prepare(limit, script)
 			if loads++; prepareErr == nil && loads <= loadsAtOnce {
 				continue
 			}
@@ -218,41 +213,34 @@ func (a *appender) assemble(batch []*pending, seen int64) (*batchNumber, []any) 
 	return number, assemble(a.partition, a.name, []any{identity.ID, identity.Epoch, number, seen, resultKept.Milliseconds()}, batch)
 }
 
-// prepare loads the script again, and tells when that is because another server answers.
-func (a *appender) prepare(ctx context.Context) error {
-	before, now, err := a.log.script.prepare(ctx, a.log.config.Client)
-	if before != now && before != "" {
-		a.log.config.Logger.Warn("redis restarted or another one was promoted: appends go on where nothing is missing that was seen",
-			slog.String("run_id_before", before), slog.String("run_id", now))
-	}
-	return err
-}
-
 // forgotten says whether Redis refuses the batch only because it has forgotten this appender's name, as it does when its
 // clock steps forward: the server is the one that gave the last answer, so it has lost nothing, and the fork check goes
 // on guarding what was seen.
-func (a *appender) forgotten(ctx context.Context, err error, script string) bool {
+func (a *appender) forgotten(ctx context.Context, err error, script loadedScript) bool {
 	if replyKind(err) != "FORKED" || !strings.HasPrefix(err.Error(), "FORKED no batch") || script != a.answeredAs {
 		return false
 	}
 	// Redis 6 keeps scripts over a restart.
-	same, err := a.log.script.sameServer(ctx)
-	if err != nil || !same {
+	run, err := a.log.config.Server.RunID(ctx, a.log.config.Client)
+	if err != nil || run != script.run {
 		return false
 	}
 	a.log.config.Logger.Warn("redis forgot an appender before its time: did a clock step forward?", slog.Int("partition", a.partition))
 	return true
 }
 
-func (a *appender) answered(answer, script string, n int) ([]outcome, error) {
+func (a *appender) answered(answer string, script loadedScript, n int) ([]outcome, error) {
 	a.number++
 	a.lastUsed, a.answeredAs = time.Now().Round(0), script
 	outcomes, err := parseOutcomes(answer, n)
+	var last int64
 	for _, o := range outcomes {
 		if o.kind == 'o' {
-			a.sawSeq(o.partitionSeq)
+			last = max(last, o.partitionSeq)
 		}
 	}
+	a.sawSeq(last)
+	a.gate.answered(last, script.run)
 	return outcomes, err
 }
 
@@ -260,8 +248,14 @@ func (a *appender) answered(answer, script string, n int) ([]outcome, error) {
 // may have been executed, or may be yet, only the script itself can say what became of it.
 func (a *appender) judge(err error, uncertain bool, seen int64) error {
 	switch replyKind(err) {
-	case "FORKED", "FENCED", "NOLOG":
-		return a.fork(err, seen)
+	case "CLOSED":
+		a.gate.closeFor(asking(nil), false)
+	case "NOLOG":
+		a.gate.closeFor(lostEvents(err), true)
+	case "FORKED":
+		return a.fork(err, seen, false)
+	case "FENCED":
+		return a.fork(err, seen, true)
 	case "OOM":
 		if !uncertain {
 			// The client library sends again by itself. Should a copy still be on its way, it does not get the next
@@ -272,21 +266,16 @@ func (a *appender) judge(err error, uncertain bool, seen int64) error {
 	case "ERR", "WRONGTYPE":
 		// The script failed, which only a bug or a foreign key can cause. Nothing says how far it came.
 		if strings.Contains(err.Error(), "script") {
-			return a.fork(err, seen)
+			return a.fork(err, seen, true)
 		}
 	}
 	return nil
 }
 
-// fork closes the partition for this process: what Redis holds is not what was seen.
-func (a *appender) fork(err error, seen int64) error {
-	forked := domain.Wrap(domain.Unavailable, fmt.Errorf("partition %d: redis answers %w, and events up to %d were seen", a.partition, err, seen),
-		"a part of the log was lost and must be repaired: nothing is taken until then")
-	a.forked.Store(forked)
-	a.log.metrics.forks.Inc()
-	a.log.config.Logger.Error("partition closed: redis has less than was seen; restore it from its append-only file",
-		slog.Int("partition", a.partition), slog.Int64("seen_seq", seen), slog.Any("error", err))
-	return forked
+// fork closes the partition: what Redis holds is not what was seen. For this process alone, where that is all it shows.
+func (a *appender) fork(err error, seen int64, own bool) error {
+	a.lost(&loss{seen: seen, own: own, err: lostEvents(fmt.Errorf("redis answers %w, and events up to %d were seen", err, seen))})
+	return a.closedErr(a.gate.closed.Load())
 }
 
 // rename gives the appender a name of its own when it has none, or when Redis may soon forget the old one.
@@ -294,20 +283,13 @@ func (a *appender) rename() {
 	if a.name != "" && time.Since(a.lastUsed) < renameAfter {
 		return
 	}
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails, as crypto/rand says
-	a.name, a.number, a.lastUsed = hex.EncodeToString(id[:]), 0, time.Now().Round(0)
+	a.name, a.number, a.lastUsed = randomName(), 0, time.Now().Round(0)
 }
 
-// Forked returns the reason why a partition takes no appends, or nil.
-func (l *Log) Forked() error {
-	var all []error
-	for _, a := range l.appenders {
-		if err := a.forkedErr(); err != nil {
-			all = append(all, err)
-		}
-	}
-	return errors.Join(all...)
+func randomName() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails, as crypto/rand says
+	return hex.EncodeToString(id[:])
 }
 
 // afterStop returns a context that ends the given time after ctx has ended.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,15 @@ type Config struct {
 	// Look is how often the log notes how far the partitions are, so that a server that comes back with less is not
 	// appended to by a process that has appended little itself. The default is a second.
 	Look time.Duration
+	// Name is what operators know this process by. A random suffix is added, so that each life of it has a name of its own.
+	Name string
+	// Remembered returns how far those have seen the partitions who outlive processes and Redis: what SQL holds. It is asked
+	// when the log starts and each time that the server runs anew, for 2 seconds at most. What it returns beside an error
+	// counts as well. The default is none.
+	Remembered func(ctx context.Context) ([]int64, error)
+	// Alive is how long a process counts as one that may still say what it saw after it gave no sign, so how long one that died
+	// together with Redis holds appends up. It has to be the same for all. The default is 10 seconds.
+	Alive time.Duration
 	// FullAt is the part of maxmemory above which Append answers unavailable. The default is 0.85.
 	FullAt float64
 	// Sealer seals what is personal in events. By default it is appended as it is.
@@ -74,6 +84,12 @@ func (c Config) withDefaults() Config {
 	if c.Look == 0 {
 		c.Look = time.Second
 	}
+	if c.Name == "" {
+		c.Name = "process"
+	}
+	if c.Alive == 0 {
+		c.Alive = 10 * time.Second
+	}
 	if c.FullAt == 0 {
 		c.FullAt = 0.85
 	}
@@ -90,6 +106,11 @@ type Log struct {
 	appenders []*appender
 	metrics   *metrics
 	full      atomic.Bool
+	// life names this life of the process among the appenders.
+	life      string
+	preparing sync.Mutex
+	// kicked has a value when the log is to be looked at now.
+	kicked chan struct{}
 }
 
 // New returns a log that does nothing until Run.
@@ -100,8 +121,10 @@ func New(config Config) (*Log, error) {
 	}
 	l := &Log{
 		config:  config,
-		script:  runScript{server: config.Server, source: appendLua},
+		script:  runScript{source: appendLua},
 		metrics: newMetrics(config.Registerer),
+		life:    config.Name + "." + randomName(),
+		kicked:  make(chan struct{}, 1),
 	}
 	for partition := range config.Identity.Partitions {
 		l.appenders = append(l.appenders, newAppender(l, partition))
@@ -110,7 +133,7 @@ func New(config Config) (*Log, error) {
 }
 
 // Run appends until the context ends, then flushes what was accepted and returns nil. It may be called once; what is
-// appended before waits for it.
+// appended before waits for it. It ends with ErrNewEpoch when the log was repaired.
 func (l *Log) Run(ctx context.Context) error {
 	if err := l.begin(ctx); err != nil {
 		for _, a := range l.appenders {
@@ -128,7 +151,8 @@ func (l *Log) Run(ctx context.Context) error {
 		group.Go(func() error { return a.run(groupCtx) })
 	}
 	group.Go(func() error { return l.watchMemory(groupCtx) })
-	group.Go(func() error { return l.watchHeads(groupCtx) })
+	group.Go(func() error { return l.watch(groupCtx) })
+	defer l.leave(ctx)
 	return group.Wait()
 }
 
@@ -136,7 +160,7 @@ func (l *Log) Run(ctx context.Context) error {
 func (l *Log) begin(ctx context.Context) error {
 	back := backoff{least: 5 * time.Millisecond, most: time.Second}
 	for {
-		_, _, err := l.script.prepare(ctx, l.config.Client)
+		err := l.prepare(ctx, loadedScript{})
 		if kind := replyKind(err); err == nil || kind != "" && kind != "LOADING" {
 			return err
 		}
@@ -235,24 +259,6 @@ func (l *Log) Head(ctx context.Context, partition int) (int64, error) {
 // Heads returns the last sequence of every partition, by its number.
 func (l *Log) Heads(ctx context.Context) ([]int64, error) {
 	return Reader{Client: l.config.Client, Partitions: l.config.Identity.Partitions}.Heads(ctx)
-}
-
-// watchHeads sees how far the partitions are.
-func (l *Log) watchHeads(ctx context.Context) error {
-	ticker := time.NewTicker(l.config.Look)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if heads, err := l.Heads(ctx); err == nil {
-			for partition, head := range heads {
-				l.Saw(partition, head)
-			}
-		}
-	}
 }
 
 // watchMemory refuses appends while the server is nearly full, so that reads, leases and the archiver go on.

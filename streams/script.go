@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -22,63 +23,38 @@ var (
 // runScript is a script whose text names the server's run id, so that a restarted or promoted server does not know it
 // and answers NOSCRIPT: the moment to ask whether it lost something.
 type runScript struct {
-	server Server
 	source string
 
-	mu    sync.Mutex
-	runID string
-	sha   string
+	mu     sync.Mutex
+	loaded loadedScript
 }
 
-// prepare reads the run id and loads the script under it. It returns the run id that it was loaded under before, "" at
-// first, and the one now.
-func (s *runScript) prepare(ctx context.Context, client redis.Scripter) (before, now string, err error) {
-	runID, err := s.server.RunID(ctx)
-	if err != nil {
-		return "", "", err
-	}
-	text := "-- run " + runID + "\n" + s.source
+// loadedScript is the script as one run of a server knows it.
+type loadedScript struct{ run, sha string }
+
+// load loads the script over a connection to the server whose run id it is.
+func (s *runScript) load(ctx context.Context, at redis.Cmdable, run string) error {
+	text := "local RUN = " + strconv.Quote(run) + "\n" + s.source
 	sum := sha1.Sum([]byte(text)) //nolint:gosec // the name Redis gives to scripts
-	s.mu.Lock()
-	before = s.runID
-	s.runID, s.sha = runID, hex.EncodeToString(sum[:])
-	s.mu.Unlock()
-	if err := client.ScriptLoad(ctx, text).Err(); err != nil {
-		return before, runID, err
-	}
-	// A server that restarted in between has the script of its life before, and would not be missed.
-	now, err = s.server.RunID(ctx)
-	if err == nil && now != runID {
-		err = errRestarted
-	}
-	return before, now, err
-}
-
-var errRestarted = errors.New("redis restarted while the append script was loaded")
-
-// sameServer says whether the server is still in the life that the script was loaded in.
-func (s *runScript) sameServer(ctx context.Context) (bool, error) {
-	runID, err := s.server.RunID(ctx)
-	if err != nil {
-		return false, err
+	if err := at.ScriptLoad(ctx, text).Err(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return runID == s.runID, nil
+	s.loaded = loadedScript{run: run, sha: hex.EncodeToString(sum[:])}
+	return nil
 }
 
-// scriptOf returns the name of the script that eval sent the call with.
-func scriptOf(call []any) string {
-	sha, _ := call[1].(string)
-	return sha
+func (s *runScript) current() loadedScript {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded
 }
 
 // eval runs the script with what assemble returned. Where the server does not know it, the caller decides whether to
 // prepare it anew.
-func (s *runScript) eval(ctx context.Context, client processor, call []any) (string, error) {
-	s.mu.Lock()
+func (s loadedScript) eval(ctx context.Context, client processor, call []any) (string, error) {
 	call[1] = s.sha
-	s.mu.Unlock()
 	cmd := redis.NewCmd(ctx, call...)
 	cmd.SetFirstKeyPos(3)
 	_ = client.Process(ctx, cmd) // the command keeps its error

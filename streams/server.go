@@ -34,10 +34,12 @@ func ParseDurability(s string) (Durability, error) {
 
 // Server answers what only the server itself knows. The embedded store of `mpim dev` has its own.
 type Server interface {
-	// RunID returns what changes with every restart.
-	RunID(ctx context.Context) (string, error)
+	// RunID returns what changes with every restart, asked over the given connection.
+	RunID(ctx context.Context, at redis.Cmdable) (string, error)
 	// Memory returns the bytes in use, and the limit, 0 where there is none.
 	Memory(ctx context.Context) (used, limit int64, err error)
+	// Always returns the text of a script so that it may write although memory is full.
+	Always(script string) string
 	// Settings returns what the start-up check looks at.
 	Settings(ctx context.Context) (Settings, error)
 }
@@ -90,8 +92,8 @@ func majorOf(version string) int {
 type RedisServer struct{ Client redis.UniversalClient }
 
 // RunID returns run_id of INFO.
-func (s RedisServer) RunID(ctx context.Context) (string, error) {
-	info, err := s.info(ctx, "server")
+func (RedisServer) RunID(ctx context.Context, at redis.Cmdable) (string, error) {
+	info, err := readInfo(ctx, at, "server")
 	if err != nil {
 		return "", err
 	}
@@ -100,6 +102,9 @@ func (s RedisServer) RunID(ctx context.Context) (string, error) {
 	}
 	return info["run_id"], nil
 }
+
+// Always sets a flag (https://redis.io/docs/latest/develop/programmability/lua-api/#script-flags).
+func (RedisServer) Always(script string) string { return "#!lua flags=allow-oom\n" + script }
 
 // Memory returns used_memory and maxmemory of INFO.
 func (s RedisServer) Memory(ctx context.Context) (used, limit int64, err error) {
@@ -138,7 +143,11 @@ func (s RedisServer) Settings(ctx context.Context) (Settings, error) {
 }
 
 func (s RedisServer) info(ctx context.Context, section string) (map[string]string, error) {
-	text, err := s.Client.Info(ctx, section).Result()
+	return readInfo(ctx, s.Client, section)
+}
+
+func readInfo(ctx context.Context, at redis.Cmdable, section string) (map[string]string, error) {
+	text, err := at.Info(ctx, section).Result()
 	if err != nil {
 		return nil, fmt.Errorf("redis: INFO %s: %w", section, err)
 	}
@@ -160,7 +169,10 @@ type EmbeddedServer struct {
 }
 
 // RunID returns the name of the store's life.
-func (s EmbeddedServer) RunID(context.Context) (string, error) { return s.Life, nil }
+func (s EmbeddedServer) RunID(context.Context, redis.Cmdable) (string, error) { return s.Life, nil }
+
+// Always returns the script: there is no limit.
+func (EmbeddedServer) Always(script string) string { return script }
 
 // Memory returns no use and no limit: the process's own memory is the bound.
 func (EmbeddedServer) Memory(context.Context) (used, limit int64, err error) { return 0, 0, nil }

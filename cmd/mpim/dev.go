@@ -68,11 +68,10 @@ func (c *devCommand) Run(i *invocation) error {
 	if err := s.openAudit(i.settings, true); err != nil {
 		return err
 	}
-	log, err := s.newLog(i.settings.Durability)
+	log, err := s.newLog(i.settings.Durability, "dev")
 	if err != nil {
 		return err
 	}
-	s.sawHistory(i.ctx, log)
 	worker, err := newConsumers(s, log, processID("dev-worker"), "http://"+admin.Addr().String(), s.consumerNames(), i.settings)
 	if err != nil {
 		return err

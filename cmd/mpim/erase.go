@@ -68,7 +68,7 @@ func (c *userEraseCommand) Run(i *invocation) error {
 	if err := i.confirm(c.Yes, fmt.Sprintf("Erase user %s? All that the user wrote becomes unreadable everywhere and for ever.", c.User)); err != nil {
 		return err
 	}
-	return i.withLog("user erase", func(g *gatewayParts) error {
+	return i.withLog("user erase", true, func(g *gatewayParts) error {
 		e := &eraser{i: i, stores: g.stores, log: g.log}
 		done, err := e.erase(c.User, c.Wait)
 		if err != nil {

@@ -76,12 +76,12 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	log, err := s.newLog(i.settings.Durability)
+	id := processID(c.ID)
+	log, err := s.newLog(i.settings.Durability, "gateway "+id)
 	if err != nil {
 		return err
 	}
-	s.sawHistory(i.ctx, log)
-	g, err := newGatewayParts(s, log, i.settings, processID(c.ID), c.AllowedOrigins)
+	g, err := newGatewayParts(s, log, i.settings, id, c.AllowedOrigins)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (g *gatewayParts) stages(drain time.Duration, url string, serveClients func
 func (g *gatewayParts) checks() []check {
 	checks := []check{
 		{"redis", func(ctx context.Context) error { return g.stores.redis.Ping(ctx).Err() }},
-		{"log", func(context.Context) error { return g.log.Forked() }},
+		{"log", func(context.Context) error { return g.log.Closed() }},
 		{"identity", g.stores.identical},
 		{"pushes", func(context.Context) error {
 			if !g.gateway.Ready() {

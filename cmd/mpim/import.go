@@ -42,7 +42,7 @@ func (c *importCommand) Run(i *invocation) error {
 	if _, err := os.Stat(c.File); err != nil {
 		return usagef("the file cannot be read: %v", err)
 	}
-	return i.withLog("import "+c.File, func(g *gatewayParts) error {
+	return i.withLog("import "+c.File, true, func(g *gatewayParts) error {
 		s := g.stores
 		limits := conversation.DefaultLimits()
 		limits.TextBytes, limits.GroupMembers = i.settings.LimitsTextBytes, i.settings.LimitsGroupMembers

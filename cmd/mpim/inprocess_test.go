@@ -49,7 +49,7 @@ func startInProcess(tb testing.TB, names ...string) *inProcess {
 	_, _, err = s.migrate(ctx, settings.Partitions)
 	must(err)
 	p := &inProcess{stores: s, redis: server}
-	p.log, err = s.newLog(settings.Durability)
+	p.log, err = s.newLog(settings.Durability, "test")
 	must(err)
 	worker, err := newConsumers(s, p.log, "test", "", names, settings)
 	must(err)

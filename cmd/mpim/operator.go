@@ -31,7 +31,16 @@ type operator struct {
 
 // operate runs a command of an operator: it appends by itself, and needs no gateway.
 func (i *invocation) operate(what string, run func(*operator) error) error {
-	return i.withLog(what, func(g *gatewayParts) error {
+	return i.withLog(what, true, i.operation(run))
+}
+
+// consult runs a command of an operator that only reads, so that nobody has to wait for what it has seen.
+func (i *invocation) consult(what string, run func(*operator) error) error {
+	return i.withLog(what, false, i.operation(run))
+}
+
+func (i *invocation) operation(run func(*operator) error) func(*gatewayParts) error {
+	return func(g *gatewayParts) error {
 		// Nobody gets a token from here.
 		tokens, err := auth.NewTokens(auth.TokensConfig{Key: random(auth.MinKeyBytes)})
 		if err != nil {
@@ -42,11 +51,11 @@ func (i *invocation) operate(what string, run func(*operator) error) error {
 			return err
 		}
 		return run(&operator{ctx: i.ctx, operations: operations.Registry(), placement: g.stores.identity.Placement()})
-	})
+	}
 }
 
-// withLog runs something that appends to the log, and lets it flush before the servers are let go.
-func (i *invocation) withLog(what string, run func(*gatewayParts) error) (err error) {
+// withLog runs something that appends to the log, and lets it flush before the servers are let go; or something that only reads.
+func (i *invocation) withLog(what string, appends bool, run func(*gatewayParts) error) (err error) {
 	s, err := openStores(i.ctx, i.settings, i.logger)
 	if err != nil {
 		return err
@@ -58,15 +67,18 @@ func (i *invocation) withLog(what string, run func(*gatewayParts) error) (err er
 	if err := s.openSealLikeOthers(i); err != nil {
 		return err
 	}
-	log, err := s.newLog(i.settings.Durability)
+	log, err := s.newLog(i.settings.Durability, "command "+processID(""))
 	if err != nil {
 		return err
 	}
-	s.sawHistory(i.ctx, log)
 	g := &gatewayParts{stores: s, log: log, waiter: s.newWaiter()}
 	ctx, stop := context.WithCancel(context.WithoutCancel(i.ctx))
 	running, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{s.ring.Run, log.Run, g.waiter.Run} {
+	parts := []func(context.Context) error{s.ring.Run, g.waiter.Run}
+	if appends {
+		parts = append(parts, log.Run)
+	}
+	for _, part := range parts {
 		running.Go(func() error { return part(ctx) })
 	}
 	defer func() {

@@ -84,7 +84,7 @@ func (r *retrier) react(ctx context.Context, handler string, record *schema.Reco
 		return errors.New("MPIM_OFFLINE_HOOK_URL is not set here")
 	}
 	if r.offline == nil {
-		log, err := r.stores.newLog(streams.Appended)
+		log, err := r.stores.newLog(streams.Appended, "deadletter")
 		if err != nil {
 			return err
 		}

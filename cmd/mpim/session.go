@@ -32,7 +32,7 @@ type sessionListCommand struct {
 
 // Run lists sessions.
 func (c *sessionListCommand) Run(i *invocation) error {
-	return i.operate("session list", func(o *operator) error {
+	return i.consult("session list", func(o *operator) error {
 		listed, _, err := o.sessions(c.User)
 		if err != nil {
 			return err

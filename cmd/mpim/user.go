@@ -117,7 +117,7 @@ type userListCommand struct {
 
 // Run lists all users.
 func (c *userListCommand) Run(i *invocation) error {
-	return i.operate("user list", func(o *operator) error {
+	return i.consult("user list", func(o *operator) error {
 		encoder := json.NewEncoder(i.stdout)
 		table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
 		if !c.JSON {
@@ -155,7 +155,7 @@ type userShowCommand struct {
 
 // Run shows an account.
 func (c *userShowCommand) Run(i *invocation) error {
-	return i.operate("user show", func(o *operator) error {
+	return i.consult("user show", func(o *operator) error {
 		user, err := o.find(c.User)
 		if err != nil {
 			return err

@@ -57,13 +57,13 @@ func (c *workerCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	log, err := s.newLog(i.settings.Durability)
+	id := processID(c.ID)
+	log, err := s.newLog(i.settings.Durability, "worker "+id)
 	if err != nil {
 		return err
 	}
-	s.sawHistory(i.ctx, log)
 	url := "http://" + admin.Addr().String()
-	worker, err := newConsumers(s, log, processID(c.ID), url, chosen, i.settings)
+	worker, err := newConsumers(s, log, id, url, chosen, i.settings)
 	if err != nil {
 		return err
 	}
@@ -96,10 +96,11 @@ func (c *consumers) checks() []check {
 	return checks
 }
 
-// newLog returns the log for appending.
-func (s *stores) newLog(d streams.Durability) (*streams.Log, error) {
+// newLog returns the log for appending. Operators know the process by its name.
+func (s *stores) newLog(d streams.Durability, name string) (*streams.Log, error) {
 	config := streams.Config{
-		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Logger: s.logger, Registerer: s.registry,
+		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Name: name, Remembered: s.seenInSQL,
+		Logger: s.logger, Registerer: s.registry,
 	}
 	if s.sealing {
 		config.Sealer = s.ring

@@ -230,6 +230,27 @@ func (s SQLSource) Positions(ctx context.Context, projection string, partitions 
 	return positions, nil
 }
 
+// Seen returns the highest sequence of each partition that any build of any projection has applied, 0 where none has applied one.
+func (s SQLSource) Seen(ctx context.Context, partitions int) ([]int64, error) {
+	var rows []struct {
+		Partition int   `bun:"log_partition"`
+		Seq       int64 `bun:"seq"`
+	}
+	err := s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewSelect().Table("checkpoints").ColumnExpr("log_partition, MAX(seq) AS seq").Group("log_partition").Scan(ctx, &rows)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("how far projections have seen the log: %w", err)
+	}
+	seen := make([]int64, partitions)
+	for _, row := range rows {
+		if row.Partition >= 0 && row.Partition < partitions {
+			seen[row.Partition] = row.Seq
+		}
+	}
+	return seen, nil
+}
+
 var _ Source = SQLSource{}
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

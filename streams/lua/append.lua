@@ -25,7 +25,10 @@
 -- Returns one word a command, separated by ';':
 --   o<partition seq> <seq> <ordinal>  appended    d<partition seq> <seq> <time in ms>  appended before
 --   c  same request, other content    s  what it was decided on has changed            g  the timer is gone
--- Errors: FORKED (Redis has less than was seen), FENCED (an older batch than the last), NOLOG (not this log).
+-- Errors: FORKED (Redis has less than was seen), FENCED (an older batch than the last), NOLOG (not this log, or another epoch of it),
+-- CLOSED (it takes no appends now, or this is the script of another run of the server).
+--
+-- Before this text stands that of which run it is the script: local RUN.
 --
 -- It runs for every message, so it makes few calls (a write that tells whether it wrote needs no read), few tables and
 -- few strings, and keeps numbers as the text they are stored as: formatting one costs as much as reading a hash.
@@ -36,12 +39,15 @@ local byte, format = string.byte, string.format
 local digits = format('%d', 4294967296) == '4294967296' and '%d' or '%.0f'
 
 -- fence
-local meta = call('HMGET', KEYS[2], 'id', 'epoch', 'complete', 'seq')
+local meta = call('HMGET', KEYS[2], 'id', 'epoch', 'complete', 'seq', 'run')
 if meta[1] ~= ARGV[1] then
   return redis.error_reply('NOLOG holds log ' .. tostring(meta[1] or 'none'))
 end
-if meta[2] ~= ARGV[2] or meta[3] ~= '1' then
-  return redis.error_reply('NOLOG is at epoch ' .. tostring(meta[2]) .. ', complete ' .. tostring(meta[3]))
+if meta[2] ~= ARGV[2] then
+  return redis.error_reply('NOLOG is at epoch ' .. tostring(meta[2]))
+end
+if meta[3] ~= '1' or meta[5] ~= RUN then
+  return redis.error_reply('CLOSED complete ' .. tostring(meta[3]) .. ', run ' .. tostring(meta[5]))
 end
 local number = tonumber(ARGV[3])
 local kept = call('GET', KEYS[3])

@@ -85,7 +85,7 @@ func testLostTail(t *testing.T, f *fixture) {
 	f.Client.HSet(t.Context(), schema.PartitionKey(1, "meta"), "seq", 2)
 	_, err := other.Append(t.Context(), f.send(group, "", "x"))
 	wantCode(t, err, domain.Unavailable)
-	if forked := other.Forked(); forked == nil || !strings.Contains(forked.Error(), "FORKED at 2") || !strings.Contains(forked.Error(), "up to 3") {
+	if forked := other.Forked(); forked == nil || !strings.Contains(forked.Error(), "at 2") || !strings.Contains(forked.Error(), "up to 3") {
 		t.Errorf("forked is %v", forked)
 	}
 	_, err = other.Append(t.Context(), f.send(f.group(2), "", "x"))
