@@ -372,6 +372,25 @@ func (w *watcher) tell(s *sight) bool {
 	return closed
 }
 
+// replace removes the registrations of earlier lives, where none of them can live.
+func (l *Log) replace(ctx context.Context) error {
+	if !l.config.Sole {
+		return nil
+	}
+	registered, err := l.config.Client.HKeys(ctx, appendersKey).Result()
+	if err != nil {
+		return err
+	}
+	for _, life := range registered {
+		if strings.HasPrefix(life, l.config.Name+".") && life != l.life {
+			if err := l.config.Client.HDel(ctx, appendersKey, life).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // leave says that this process appends no more, so that nobody waits for it.
 func (l *Log) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

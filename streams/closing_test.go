@@ -245,6 +245,22 @@ func TestWhoStopsIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+func TestSoleProcessTakesThePlaceOfItsEarlierLife(t *testing.T) {
+	t.Parallel()
+	server := streamstest.StartRedis(t, streamstest.With("appendfsync", "always"))
+	client := server.Client()
+	first, stop := startLog(t, client, streams.Config{})
+	group := first.Identity().Placement().Group("u", "1").Aggregate()
+	mustAppend(t, first, group)
+	stop()
+	now, _ := client.Time(t.Context()).Result()
+	client.HSet(t.Context(), "appenders", "dev.killed", now.UnixMilli())
+	if err := errors.Join(server.Kill(), server.Restart()); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, runLog(t, streams.Config{Client: client, Identity: first.Identity(), Name: "dev", Sole: true}), group)
+}
+
 // Who was stopped while all others went on has seen what nobody asked him about.
 func TestWhoComesLateFindsTheFork(t *testing.T) {
 	t.Parallel()

@@ -41,6 +41,8 @@ type Config struct {
 	Look time.Duration
 	// Name is what operators know this process by. A random suffix is added, so that each life of it has a name of its own.
 	Name string
+	// Sole says that only one process of that name lives at a time, so that whoever was registered under it is not waited for.
+	Sole bool
 	// Remembered returns how far those have seen the partitions who outlive processes and Redis: what SQL holds. It is asked
 	// when the log starts and each time that the server runs anew, for 2 seconds at most. What it returns beside an error
 	// counts as well. The default is none.
@@ -156,11 +158,14 @@ func (l *Log) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// begin loads the script. A server that does not answer just now is waited for, as it is later.
+// begin takes the place of earlier lives and loads the script. A server that does not answer just now is waited for, as it is later.
 func (l *Log) begin(ctx context.Context) error {
 	back := backoff{least: 5 * time.Millisecond, most: time.Second}
 	for {
-		err := l.prepare(ctx, loadedScript{})
+		err := l.replace(ctx)
+		if err == nil {
+			err = l.prepare(ctx, loadedScript{})
+		}
 		if kind := replyKind(err); err == nil || kind != "" && kind != "LOADING" {
 			return err
 		}

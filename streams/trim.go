@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed" // for the script
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,7 +40,7 @@ func (s Stream) Read(ctx context.Context, partition int, after schema.Checkpoint
 // Trim drops entries before the one that the checkpoint names, as far as the server took them longer ago than keep, and
 // returns how many. It drops whole nodes of the stream, some hundred entries each, so a few more stay than must. The entry at
 // the checkpoint stays: so the stream is never empty, and shows where it begins. A server that holds another log, or whose
-// partition is being repaired, or has less than the checkpoint says, is an error.
+// partition takes no appends, is an error, and one that has less than the checkpoint says a GapError.
 func (s Stream) Trim(ctx context.Context, partition int, to schema.Checkpoint, keep time.Duration) (int64, error) {
 	now, err := s.Client.Time(ctx).Result()
 	if err != nil {
@@ -56,6 +58,9 @@ func (s Stream) Trim(ctx context.Context, partition int, to schema.Checkpoint, k
 	var trimmed int64
 	for {
 		n, err := trimScript.Run(ctx, s.Client, keys, identity.ID, identity.Epoch, to.Seq, limit.String()).Int64()
+		if head, forked := forkedAt(err); forked {
+			err = &GapError{Partition: partition, After: to.Seq, Got: head}
+		}
 		if err != nil {
 			return trimmed, fmt.Errorf("trim partition %d: %w", partition, err)
 		}
@@ -63,6 +68,16 @@ func (s Stream) Trim(ctx context.Context, partition int, to schema.Checkpoint, k
 			return trimmed, nil
 		}
 	}
+}
+
+// forkedAt returns where a script found the counter that refused because somebody had seen more.
+func forkedAt(err error) (head int64, forked bool) {
+	if replyKind(err) != "FORKED" {
+		return 0, false
+	}
+	_, text, _ := strings.Cut(err.Error(), "FORKED at ")
+	head, err = strconv.ParseInt(text, 10, 64)
+	return head, err == nil
 }
 
 // Trimmable returns how many entries Trim would drop at most.

@@ -16,7 +16,6 @@ import (
 var (
 	_ streams.Segments = agreedArchive{}
 	_ batch.Segments   = agreedArchive{}
-	_ archive.Stream   = streams.Stream{}
 )
 
 // agreedArchive is the archive, unless the database belongs to another log.
@@ -75,7 +74,7 @@ func (a agreedArchive) Facts(ctx context.Context, id domain.ConversationID, seq 
 // newArchiver returns what archives the log and trims it.
 func (s *stores) newArchiver(worker string) (*archive.Archiver, error) {
 	config := archive.Config{
-		DB: s.db, Stream: streams.Stream{Client: s.redis, Identity: func() streams.Identity { return s.identity }},
+		DB: s.db, Stream: watchedStream{streams.Stream{Client: s.redis, Identity: func() streams.Identity { return s.identity }}, s},
 		Partitions: s.identity.Partitions, Worker: worker, Keep: func() time.Duration { return s.keep },
 		Ready: s.agree, Logger: s.logger,
 	}

@@ -134,7 +134,7 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 func (c *consumers) subscribe(id string) error {
 	config := batch.Config{
 		Client: c.stores.redis, Partitions: c.stores.identity.Partitions, Worker: id,
-		Segments: c.stores.segments(), Logger: c.logger, Registerer: c.stores.registry,
+		Segments: c.stores.segments(), Saw: c.log.Saw, Lost: c.stores.lost, Logger: c.logger, Registerer: c.stores.registry,
 	}
 	if c.stores.ring != nil {
 		config.Opener = c.stores.ring

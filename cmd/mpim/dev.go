@@ -147,6 +147,7 @@ func (c *devCommand) open(i *invocation) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.sole = c.redis.url != "" // its server is in a directory that one process at a time can have
 	if c.redis.embedded {
 		s.server = streams.EmbeddedServer{Life: i.settings.RedisURL}
 	}

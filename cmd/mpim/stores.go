@@ -30,6 +30,8 @@ type stores struct {
 	// agreement says whether SQL belongs to it.
 	agreement agreement
 	registry  *prometheus.Registry
+	// sole says that no other process appends under the same name.
+	sole bool
 	// keep is how long an event stays in Redis at least.
 	keep   time.Duration
 	logger *slog.Logger

@@ -99,7 +99,7 @@ func (c *consumers) checks() []check {
 // newLog returns the log for appending. Operators know the process by its name.
 func (s *stores) newLog(d streams.Durability, name string) (*streams.Log, error) {
 	config := streams.Config{
-		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Name: name, Remembered: s.seenInSQL,
+		Client: s.redis, Server: s.server, Identity: s.identity, Durability: d, Name: name, Sole: s.sole, Remembered: s.seenInSQL,
 		Logger: s.logger, Registerer: s.registry,
 	}
 	if s.sealing {

@@ -85,6 +85,11 @@ type Config struct {
 	CacheBytes int
 	// Opener opens what is sealed in events; they are delivered as the log has them where it is nil.
 	Opener Opener
+	// Saw is told how far a partition was read, and where consumers stood when it was taken; nil for nobody.
+	Saw func(partition int, seq int64)
+	// Lost is told where a consumer has seen what the log has lost, each time that this is found: seen is how far, and why
+	// says what the log has instead. Nil for nobody.
+	Lost func(ctx context.Context, partition int, seen int64, why error)
 	// Logger takes what goes wrong; nothing is logged where it is nil.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -98,6 +103,12 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxRetry, max(DefaultMaxRetry, c.Retry))
 	setDefault(&c.StopRetry, DefaultStopRetry)
 	setDefault(&c.CacheBytes, DefaultCacheBytes)
+	if c.Saw == nil {
+		c.Saw = func(int, int64) {}
+	}
+	if c.Lost == nil {
+		c.Lost = func(context.Context, int, int64, error) {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,13 +201,22 @@ func TestForkStopsThePartition(t *testing.T) {
 		w := newWriter(t, s)
 		w.append(0, 5)
 		registry := prometheus.NewRegistry()
-		sub := newSubscriber(t, s, newLedger(), func(c *batch.Config) { c.Registerer = registry })
+		var saw, lost atomic.Int64
+		sub := newSubscriber(t, s, newLedger(), func(c *batch.Config) {
+			c.Registerer = registry
+			c.Saw = func(_ int, seq int64) { saw.Store(max(saw.Load(), seq)) }
+			c.Lost = func(_ context.Context, _ int, seen int64, _ error) { lost.Store(seen) }
+		})
 		sub.consume(sub.subscribe("history"), nil)
 		sub.hold("history", 0, 1)
 		sub.ledger.await(t, 0, 5)
+		if saw.Load() != 5 || lost.Load() != 0 {
+			t.Errorf("saw %d, lost %d", saw.Load(), lost.Load())
+		}
 		w.last[0] = 3 // the server lost 4 and 5, and others took their numbers
 		w.append(0, 1)
 		eventually(t, "the partition is stopped", func() bool { return metric(t, registry, "mpim_batch_stopped") == 1 })
+		eventually(t, "the loss is told", func() bool { return lost.Load() == 5 })
 		w.append(0, 5) // now there is a 6, but not the one that follows the 5 that was applied
 		sub.ledger.mu.Lock()
 		defer sub.ledger.mu.Unlock()

@@ -54,11 +54,15 @@ func (p *partition) run(ctx context.Context, end <-chan struct{}) {
 		if !ok {
 			return
 		}
+		p.config.Saw(p.Partition, checkpoint.Seq)
 		err := p.session(ctx, checkpoint)
 		if gap, ok := errors.AsType[*GapError](err); ok && ctx.Err() == nil {
 			p.stopped.Set(1)
 			p.logger.ErrorContext(ctx, "partition stopped: the log does not go on where the consumer stands",
 				slog.Any("error", gap), slog.Duration("retry_in", p.config.StopRetry))
+			if gap.Got <= gap.After {
+				p.config.Lost(ctx, p.Partition, gap.After, gap)
+			}
 			pause(ctx, p.config.StopRetry)
 		}
 	}

@@ -172,7 +172,11 @@ func (r *reader) read(ctx context.Context, block time.Duration) (records []*sche
 			r.adrift = true
 			return records, err
 		}
-		if records, err = r.accept(ctx, records, entries); err != nil {
+		records, err = r.accept(ctx, records, entries)
+		if n := len(records); n > 0 {
+			r.config.Saw(r.Partition, records[n-1].Seq)
+		}
+		if err != nil {
 			return records, err
 		}
 	}
