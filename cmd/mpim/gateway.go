@@ -225,7 +225,7 @@ func (s *stores) newWaiter() *checkpoint.Waiter {
 // stages are what a gateway runs, in the order of starting. Sockets are drained before the servers stop.
 func (g *gatewayParts) stages(drain time.Duration, url string, serveClients func(context.Context) error) []stage {
 	return []stage{
-		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run, g.caching.cache.Run}, up: g.gateway.Ready},
+		{name: "gateway", stopWithin: drain, parts: []func(context.Context) error{g.waiter.Run, g.gateway.Run, g.caching.cache.Run, g.stores.noteHeads}, up: g.gateway.Ready},
 		{name: "directory", stopWithin: 3 * time.Second, parts: []func(context.Context) error{func(ctx context.Context) error {
 			return g.gateway.Announce(ctx, g.stores.bus, url, bus.AnnounceEvery)
 		}}},

@@ -77,7 +77,7 @@ func (c *workerCommand) Run(i *invocation) error {
 // stages are what a worker runs, in the order of starting: leases are given back first of all.
 func (c *consumers) stages(drain time.Duration) []stage {
 	stages := []stage{
-		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run, c.webhooks.Run, c.waiter.Run, c.caching.cache.Run, c.caching.keepWarm}},
+		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run, c.webhooks.Run, c.waiter.Run, c.caching.cache.Run, c.caching.keepWarm, c.stores.noteHeads}},
 		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},
 	}

@@ -24,9 +24,11 @@ var status = tables.View{Name: "projection_status", Select: `SELECT
   b.version AS version, -- the version of its code
   b.state AS state, -- live for the one that the views show
   0 AS events_applied, -- how many events it has seen
-  0 AS events_behind, -- how many it has yet to see, as far as any projection or the archive knows
+  0 AS events_behind, -- how many it has yet to see, as far as the log was at head_at
   0 AS lag_seconds, -- how old the last event it saw is where there are newer ones; else 0
-  0 AS updated_at -- when it moved last; where no worker runs, nothing moves
+  0 AS updated_at, -- when it moved last; where no worker runs, nothing moves
+  0 AS head_at, -- when some gateway or worker looked at the log last; every five seconds at least one does
+  0 AS head_age_seconds -- how long ago that was: where it is more than a minute, nobody writes here any more
 `}
 
 // views returns all views in the order of the dictionary.

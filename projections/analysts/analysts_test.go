@@ -86,6 +86,9 @@ func seed(t *testing.T, db *database.DB) {
 			t.Fatal(err)
 		}
 	}
+	if err := database.NoteHeads(t.Context(), db, []int64{int64(len(log.Records))}, time.Second); err != nil {
+		t.Fatal(err)
+	}
 }
 
 var question = regexp.MustCompile("(?s)### (\\d+)\\. ([^\n]+)\n\n```sql\n(.*?);\n```")
@@ -113,6 +116,7 @@ var answers = [][]string{
 	{`user_id="ualice" contacts=1`, `user_id="ubob" contacts=1`},
 	{"half_within_s=1"},
 	{`projection="activity" events_behind=0`, `projection="contacts" events_behind=0`, `projection="history" events_behind=0`, `projection="receipts" events_behind=0`},
+	{`alive="yes"`},
 }
 
 func TestQuestionsAreAnswered(t *testing.T) {
