@@ -104,6 +104,7 @@ func (l *Log) watch(ctx context.Context) error {
 	for {
 		closed, err := w.look(ctx)
 		if errors.Is(err, ErrNewEpoch) {
+			w.over.Store(true)
 			return err
 		}
 		pause := min(aliveEvery, l.config.Look)
@@ -262,6 +263,9 @@ func (w *watcher) ask(ctx context.Context, at redis.Cmdable, s *sight) error {
 	}
 	return nil
 }
+
+// Superseded says whether the log was repaired since, so that this process has to open it anew: Run ends with ErrNewEpoch.
+func (l *Log) Superseded() bool { return l.over.Load() }
 
 // remember sees what those have seen who outlive processes.
 func (l *Log) remember(ctx context.Context) {

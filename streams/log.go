@@ -108,6 +108,7 @@ type Log struct {
 	appenders []*appender
 	metrics   *metrics
 	full      atomic.Bool
+	over      atomic.Bool
 	// life names this life of the process among the appenders.
 	life      string
 	preparing sync.Mutex

@@ -46,6 +46,12 @@ func (c *devCommand) Run(i *invocation) error {
 		return err
 	}
 	defer closeServers()
+	var clients, admins door
+	return i.lives(func(l *life) error { return c.live(i, l, &clients, &admins, kept) })
+}
+
+// live runs everything while the log goes on under one epoch.
+func (c *devCommand) live(i *invocation, l *life, clients, admins *door, kept string) error {
 	s, err := c.open(i)
 	if err != nil {
 		return err
@@ -54,11 +60,11 @@ func (c *devCommand) Run(i *invocation) error {
 	if _, _, err := s.migrate(i.ctx, i.settings.Partitions); err != nil {
 		return err
 	}
-	listener, err := listen(i.ctx, c.Addr)
+	listener, err := clients.open(i.ctx, c.Addr)
 	if err != nil {
 		return err
 	}
-	admin, err := listen(i.ctx, c.AdminAddr)
+	admin, err := admins.open(i.ctx, c.AdminAddr)
 	if err != nil {
 		return err
 	}
@@ -82,15 +88,15 @@ func (c *devCommand) Run(i *invocation) error {
 	}
 	drain := min(i.settings.Drain, 3*time.Second)
 	h := &health{checks: g.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates, l.later)), {name: "log", stopWithin: drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, worker.stages(drain)...)
 	stages = append(stages, g.stages(drain, "http://"+listener.Addr().String(), serve(listener, g.handler, nil))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
-	return runStages(i.ctx, i.logger, stages, func() {
+	return runStages(i.ctx, i.logger, stages, l.ready(func() {
 		url := "http://" + listener.Addr().String()
 		c.welcome(i, g, url, kept)
 		fmt.Fprintln(i.stdout, "ready dev", url)
-	})
+	}))
 }
 
 // prepare starts the servers that are to be started, points the settings at them, and says in one line what is kept.

@@ -51,6 +51,12 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	if i.settings.AuthKey == "" {
 		return usagef("no signing key is set: set MPIM_AUTH_KEY to at least 32 random bytes, the same for every gateway, such as `openssl rand -hex 32` prints")
 	}
+	var clients, admins door
+	return i.lives(func(l *life) error { return c.live(i, l, &clients, &admins) })
+}
+
+// live serves while the log goes on under one epoch.
+func (c *gatewayCommand) live(i *invocation, l *life, clients, admins *door) error {
 	s, err := openStores(i.ctx, i.settings, i.logger)
 	if err != nil {
 		return err
@@ -68,11 +74,11 @@ func (c *gatewayCommand) Run(i *invocation) error {
 	if err := s.checkKeys(i.ctx); err != nil {
 		return err
 	}
-	listener, err := listen(i.ctx, c.Addr)
+	listener, err := clients.open(i.ctx, c.Addr)
 	if err != nil {
 		return err
 	}
-	admin, err := listen(i.ctx, c.AdminAddr)
+	admin, err := admins.open(i.ctx, c.AdminAddr)
 	if err != nil {
 		return err
 	}
@@ -97,10 +103,10 @@ func (c *gatewayCommand) Run(i *invocation) error {
 		}
 	}
 	h := &health{checks: g.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(g.setRates, l.later)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, g.stages(i.settings.Drain, url, serve(listener, g.handler, tls))...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
-	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready gateway", url) })
+	return runStages(i.ctx, i.logger, stages, l.ready(func() { fmt.Fprintln(i.stdout, "ready gateway", url) }))
 }
 
 // gatewayParts are what a gateway consists of.
@@ -147,6 +153,7 @@ func newGatewayParts(s *stores, log *streams.Log, settings *Settings, id string,
 		Holders:        pushHolders{s},
 		Standing:       standing{s, members.NewQueries(s.redis)},
 		Seen:           log,
+		Over:           log.Superseded,
 		Logger:         s.logger,
 		Registerer:     s.registry,
 	})
@@ -234,6 +241,9 @@ func (g *gatewayParts) stages(drain time.Duration, url string, serveClients func
 			<-ctx.Done()
 			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 			defer cancel()
+			if g.log.Superseded() {
+				return g.gateway.Drain(limit, min(drain/2, epochDrain))
+			}
 			return g.gateway.Drain(limit, drain/2)
 		}}},
 	}

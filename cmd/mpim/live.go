@@ -28,14 +28,17 @@ type live struct {
 	cacheBytes *atomic.Int64
 	// inForce is what was read last.
 	inForce *commandLine
+	// again says that what is in force may be older than the file.
+	again   bool
 	hangups chan os.Signal
 }
 
-// newLive returns what watches the settings of a long-lived command. Rates takes new ones; nil where there are none. From
-// now on SIGHUP does not end the process.
-func (i *invocation) newLive(rates func(api.Rates)) *live {
+// newLive returns what watches the settings of a long-lived command. Rates takes new ones; nil where there are none. Again says
+// that the command has been running, so that they may have changed since they were read. From now on SIGHUP does not end the
+// process.
+func (i *invocation) newLive(rates func(api.Rates), again bool) *live {
 	l := &live{
-		sys: i.sys, logger: i.logger, level: i.settings.level, rates: rates, cacheBytes: i.settings.cacheBytes, hangups: make(chan os.Signal, 1),
+		sys: i.sys, logger: i.logger, level: i.settings.level, rates: rates, cacheBytes: i.settings.cacheBytes, hangups: make(chan os.Signal, 1), again: again,
 		inForce: &commandLine{parsed: i.parsed, env: i.env, values: i.values},
 	}
 	signal.Notify(l.hangups, syscall.SIGHUP)
@@ -48,6 +51,9 @@ func (l *live) Run(ctx context.Context) error {
 	ticker := time.NewTicker(settingsPause)
 	defer ticker.Stop()
 	before := l.stamp()
+	if l.again {
+		l.reload("the log was opened anew")
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -29,6 +29,12 @@ var errDraining = errors.New("stopping")
 
 // Run runs the worker until it is told to stop.
 func (c *workerCommand) Run(i *invocation) error {
+	var admins door
+	return i.lives(func(l *life) error { return c.live(i, l, &admins) })
+}
+
+// live runs while the log goes on under one epoch.
+func (c *workerCommand) live(i *invocation, l *life, admins *door) error {
 	s, err := openStores(i.ctx, i.settings, i.logger)
 	if err != nil {
 		return err
@@ -53,7 +59,7 @@ func (c *workerCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	admin, err := listen(i.ctx, c.AdminAddr)
+	admin, err := admins.open(i.ctx, c.AdminAddr)
 	if err != nil {
 		return err
 	}
@@ -68,10 +74,10 @@ func (c *workerCommand) Run(i *invocation) error {
 		return err
 	}
 	h := &health{checks: worker.checks()}
-	stages := []stage{h.stage(admin, s.registry, i.newLive(nil)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
+	stages := []stage{h.stage(admin, s.registry, i.newLive(nil, l.later)), {name: "log", stopWithin: i.settings.Drain, parts: []func(context.Context) error{s.ring.Run, log.Run}}}
 	stages = append(stages, worker.stages(i.settings.Drain)...)
 	context.AfterFunc(i.ctx, func() { h.draining.Store(true) })
-	return runStages(i.ctx, i.logger, stages, func() { fmt.Fprintln(i.stdout, "ready worker", url) })
+	return runStages(i.ctx, i.logger, stages, l.ready(func() { fmt.Fprintln(i.stdout, "ready worker", url) }))
 }
 
 // stages are what a worker runs, in the order of starting: leases are given back first of all.

@@ -17,6 +17,8 @@ type departures struct {
 	ledger Ledger
 	bus    Bus
 	logger *slog.Logger
+	// over says that the ledger takes nothing any more.
+	over func() bool
 
 	mu    sync.Mutex
 	queue []departure
@@ -44,7 +46,7 @@ const (
 )
 
 func newDepartures(l Ledger, b Bus, logger *slog.Logger) *departures {
-	return &departures{ledger: l, bus: b, logger: logger, wake: make(chan struct{}, 1)}
+	return &departures{ledger: l, bus: b, logger: logger, over: func() bool { return false }, wake: make(chan struct{}, 1)}
 }
 
 // add has a departure recorded.
@@ -95,7 +97,7 @@ func (d *departures) flush(ctx context.Context, left []departure) []departure {
 		if len(left) == 0 {
 			return nil
 		}
-		if !wait(ctx, departurePause) {
+		if d.over() || !wait(ctx, departurePause) {
 			d.logger.Warn("not all connections that ended were recorded; they expire", slog.Int("left", len(left)))
 			return left
 		}

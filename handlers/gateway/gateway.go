@@ -59,6 +59,9 @@ type Config struct {
 	Standing Standing
 	// Seen is told how far pushes show the log to be; nil for nobody.
 	Seen Seen
+	// Over says that the ledger takes nothing any more, because the log goes on under a new epoch: what is not recorded then
+	// is left to expire. Nil for never.
+	Over func() bool
 
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -73,6 +76,9 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Renew, 20*time.Second)
 	def(&c.ResyncSpread, 5*time.Second)
 	def(&c.Recheck, time.Minute)
+	if c.Over == nil {
+		c.Over = func() bool { return false }
+	}
 	var missing []string
 	for name, absent := range map[string]bool{
 		"ID": c.ID == "", "Placement": c.Placement.Partitions == 0, "Operations": c.Operations == nil, "Gate": c.Gate == nil,
@@ -125,6 +131,7 @@ func New(config Config) (*Gateway, error) {
 	g.metrics = newMetrics(config.Registerer, g.queued)
 	g.resync = newResyncer(g.hub, config.ResyncSpread, func(n int) { g.metrics.resyncs.Add(float64(n)) })
 	g.departures = newDepartures(config.Ledger, config.Bus, config.Logger)
+	g.departures.over = config.Over
 	g.protocol = Protocol{Limits: config.Limits, Route: g.route}
 	g.accept = &websocket.AcceptOptions{
 		Subprotocols:    []string{Subprotocol},
