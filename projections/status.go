@@ -29,7 +29,9 @@ const (
 	Live State = "live"
 	// Kept builds were live before and are fed on, so that one can go back.
 	Kept State = "kept"
-	// Dropped builds have no tables any more.
+	// Fenced builds have seen what the log has lost since. Nobody feeds or reads them any more.
+	Fenced State = "fenced"
+	// Dropped builds have no tables or keys any more.
 	Dropped State = "dropped"
 )
 
@@ -37,7 +39,7 @@ const (
 type Status struct {
 	Name    string
 	Version int
-	// Build numbers the builds of the projection from 1. Projections in Redis have one.
+	// Build numbers the builds of the projection from 1.
 	Build int
 	// Store is RedisStore or SQLStore.
 	Store string

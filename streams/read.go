@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -198,6 +199,26 @@ func (r Reader) stored(ctx context.Context, p domain.Position) (*schema.Record, 
 
 func noRecord(p domain.Position) error {
 	return domain.Errorf(domain.NotFound, "the log holds no event at %s", p)
+}
+
+// Entries returns the next entries of a partition behind a stream id, "" for the first, at most limit, as they are: nothing says that
+// they follow each other. One that has no place in the log comes as a broken record without a sequence.
+func (r Reader) Entries(ctx context.Context, partition int, after string, limit int) ([]*schema.Record, error) {
+	from := "-"
+	if after != "" {
+		from = "(" + after
+	}
+	entries, err := r.Client.XRangeN(ctx, schema.PartitionKey(partition, logName), from, "+", int64(limit)).Result()
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	records := make([]*schema.Record, len(entries))
+	for i, entry := range entries {
+		if records[i] = decodeEntry(partition, entry); records[i] == nil {
+			records[i] = &schema.Record{StreamID: entry.ID, Broken: errors.New("it has no place in the log")}
+		}
+	}
+	return records, nil
 }
 
 func (r Reader) pageSize() int64 {

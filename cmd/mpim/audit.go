@@ -17,8 +17,9 @@ import (
 )
 
 type auditCommand struct {
-	Head auditHeadCommand `cmd:"" help:"Print the newest signed head, to keep elsewhere."`
-	Key  auditKeyCommand  `cmd:"" help:"Make a key that signs heads."`
+	Verify auditVerifyCommand `cmd:"" help:"Recompute every hash from the events to the signed heads."`
+	Head   auditHeadCommand   `cmd:"" help:"Print the newest signed head, to keep elsewhere."`
+	Key    auditKeyCommand    `cmd:"" help:"Make a key that signs heads."`
 }
 
 // trusting are the keys that a command trusts.

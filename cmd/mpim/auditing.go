@@ -16,6 +16,7 @@ import (
 var (
 	_ audit.Witness  = streams.Witness{}
 	_ archive.Signer = (*audit.Signer)(nil)
+	_ audit.Stream   = streams.Reader{}
 )
 
 // auditing is how this process signs the heads of the log's trees, and whose signatures it trusts.
@@ -70,8 +71,8 @@ func (s *stores) newSigner() (archive.Signer, error) {
 	return audit.NewSigner(config)
 }
 
-// auditBound is above which unsigned events are a problem, beside three times the interval.
-const auditBound = time.Minute
+// auditLate is above which events without a signature are a problem.
+func (s *Settings) auditLate() time.Duration { return max(time.Minute, 3*s.AuditSignEvery) }
 
 // examineAudit tells when archived events are not signed.
 func (d *doctor) examineAudit(s *stores) {
@@ -93,7 +94,7 @@ func (d *doctor) headState(ctx context.Context, s *stores) (found, do string, er
 		return "", do, err
 	}
 	waiting, oldest, err := s.unsigned(ctx, h)
-	if err == nil && time.Since(oldest) > max(auditBound, 3*d.settings.AuditSignEvery) {
+	if err == nil && time.Since(oldest) > d.settings.auditLate() {
 		err = fmt.Errorf("%d archived events are not signed, the oldest of %s", waiting, oldest.Format(time.DateTime))
 		if !signed {
 			do = "set MPIM_AUDIT_KEY on the workers to what `mpim audit key` prints, or MPIM_AUTH_KEY"

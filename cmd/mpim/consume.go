@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -41,8 +42,7 @@ type consumers struct {
 	owner   *push.Owner
 	manager *lease.Manager
 	router  *message.Router
-	runners map[string]*projections.Runner
-	// feeders feed the builds of the projections in SQL, by consumer.
+	// feeders feed the builds of the projections, by consumer.
 	feeders  map[string]*builds.Feeder
 	throttle *builds.Throttle
 	sweeper  *streams.Sweeper
@@ -84,7 +84,7 @@ func chooseConsumers(all, only, except []string) ([]string, error) {
 // newConsumers wires the chosen consumers. It starts nothing.
 func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, settings *Settings) (*consumers, error) {
 	c := &consumers{
-		stores: s, log: log, logger: s.logger, names: chosen, runners: make(map[string]*projections.Runner),
+		stores: s, log: log, logger: s.logger, names: chosen,
 		feeders: make(map[string]*builds.Feeder), throttle: builds.NewThrottle(),
 	}
 	c.sweeper = streams.NewSweeper(streams.SweeperConfig{
@@ -140,24 +140,16 @@ func (c *consumers) subscribe(id string) error {
 		config.Opener = c.stores.ring
 	}
 	handlers := make(map[string]message.NoPublishHandlerFunc)
-	for _, p := range c.stores.inRedis() {
-		if !slices.Contains(c.names, p.Name()) {
-			continue
-		}
-		runner, err := projections.NewRunner(p, projections.Config{Logger: c.logger, Registerer: c.stores.registry, Head: c.head})
-		if err != nil {
-			return err
-		}
-		c.runners[p.Name()] = runner
-		handlers[p.Name()] = c.throttle.Watch(runner.Handle)
-		config.Consumers = append(config.Consumers, batch.Consumer{Name: p.Name(), Checkpoints: p, Linger: redisLinger})
-	}
 	if err := c.newFeeders(); err != nil {
 		return err
 	}
 	for consumer, f := range c.feeders {
+		linger := redisLinger
+		if f.Store() == projections.SQLStore {
+			linger = sqlLinger
+		}
 		handlers[consumer] = c.throttle.Watch(f.Handle)
-		config.Consumers = append(config.Consumers, batch.Consumer{Name: consumer, Checkpoints: f, Linger: sqlLinger})
+		config.Consumers = append(config.Consumers, batch.Consumer{Name: consumer, Checkpoints: f, Linger: linger})
 	}
 	if slices.Contains(c.names, push.Consumer) {
 		handlers[push.Consumer] = c.owner.Handle
@@ -182,19 +174,18 @@ func (c *consumers) subscribe(id string) error {
 		c.router.AddConsumerHandler(name, name, subscriber, handle).AddMiddleware(middleware.Timeout(handleTime))
 	}
 	for _, name := range c.names {
-		if name != reactor.OfflineName && !keptInSQL(name) && !archives(name) { // any worker takes any event of a reactor
+		projects := slices.Contains(c.stores.projectionNames(), name)
+		if name != reactor.OfflineName && !projects && !archives(name) { // any worker takes any event of a reactor
 			c.manager.Handle(name, c.hold(name, subscriber))
 		}
 	}
 	for consumer, f := range c.feeders {
-		c.manager.Handle(consumer, func(ctx context.Context, l lease.Lease) {
-			f.Hold(ctx, l.Partition, l.Token, func(ctx context.Context) { subscriber.Hold(ctx, l) })
-		})
+		c.manager.Handle(consumer, c.feed(f, subscriber))
 	}
 	return nil
 }
 
-// newFeeders makes what feeds the builds of the chosen projections in SQL, by consumer. Metrics are those of the newest version.
+// newFeeders makes what feeds the builds of the chosen projections, by consumer. Metrics are those of the newest version.
 func (c *consumers) newFeeders() error {
 	for _, family := range c.stores.families() {
 		if !slices.Contains(c.names, family.Name()) {
@@ -237,8 +228,6 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 		return func(ctx context.Context, l lease.Lease) {
 			_ = c.timers.Run(ctx, l.Partition) // it returns nil
 		}
-	case lookup.Consumer:
-		return subscriber.Hold
 	case webhook.Consumer:
 		return func(ctx context.Context, l lease.Lease) { c.webhooks.Hold(ctx, l.Partition, l.Token) }
 	case push.Consumer:
@@ -248,23 +237,25 @@ func (c *consumers) hold(name string, subscriber *batch.Subscriber) lease.Hold {
 			defer cancel()
 			c.owner.Release(release, l.Partition, l.Token)
 		}
-	case presence.Name:
-		sweep := c.newSweep()
-		return func(ctx context.Context, l lease.Lease) {
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				_ = sweep.Run(ctx, l.Partition) // it returns nil
-			}()
-			subscriber.Hold(ctx, l)
-			<-done
-			c.runners[name].Forget(l.Partition)
-		}
 	default:
-		return func(ctx context.Context, l lease.Lease) {
-			subscriber.Hold(ctx, l)
-			c.runners[name].Forget(l.Partition)
-		}
+		return subscriber.Hold
+	}
+}
+
+// feed returns what a worker does with a leased partition of a projection. Whoever feeds presence sweeps it too.
+func (c *consumers) feed(f *builds.Feeder, subscriber *batch.Subscriber) lease.Hold {
+	feed := func(ctx context.Context, l lease.Lease) {
+		f.Hold(ctx, l.Partition, l.Token, func(ctx context.Context) { subscriber.Hold(ctx, l) })
+	}
+	if f.Name() != presence.Name {
+		return feed
+	}
+	sweep := c.newSweep()
+	return func(ctx context.Context, l lease.Lease) {
+		var both sync.WaitGroup
+		both.Go(func() { _ = sweep.Run(ctx, l.Partition) }) // it returns nil
+		feed(ctx, l)
+		both.Wait()
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"mpim/projections"
@@ -13,14 +12,19 @@ import (
 	"mpim/projections/tables"
 )
 
-// families returns the projections in SQL with their builds, one for each version that this binary knows.
+// families returns the projections with their builds, one for each version that this binary knows, in the order in which
+// lists show them.
 func (s *stores) families() []*builds.Family {
-	all := make([]*builds.Family, len(inSQL))
-	for i, d := range inSQL {
-		all[i] = &builds.Family{
-			Code: tables.Code{DB: s.db, Definition: d}, Registry: agreedRegistry{builds.SQL{DB: s.db}, s},
-			Heads: func(ctx context.Context) ([]int64, error) { return s.reader().Heads(ctx) },
-		}
+	heads := func(ctx context.Context) ([]int64, error) { return s.reader().Heads(ctx) }
+	var all []*builds.Family
+	for _, code := range s.inRedis() {
+		registry := checkpoint.RedisBuilds{Client: s.redis, Partitions: s.identity.Partitions}
+		all = append(all, &builds.Family{Code: code, Registry: registry, Heads: heads, AtOnce: true})
+	}
+	for _, d := range inSQL {
+		all = append(all, &builds.Family{
+			Code: tables.Code{DB: s.db, Definition: d}, Registry: agreedRegistry{builds.SQL{DB: s.db}, s}, Heads: heads,
+		})
 	}
 	return all
 }
@@ -35,9 +39,6 @@ func (s *stores) family(name string) (*builds.Family, error) {
 	}
 	if newest != nil {
 		return newest, nil
-	}
-	if slices.Contains(s.projectionNames(), name) {
-		return nil, usagef("%s is kept in Redis and has one build: there is nothing to build beside it", name)
 	}
 	return nil, usagef("there is no projection %q: there are %s", name, strings.Join(s.projectionNames(), ", "))
 }
@@ -56,7 +57,7 @@ func (r agreedRegistry) Standing(ctx context.Context, name string) (builds.Stand
 	return r.Registry.Standing(ctx, name)
 }
 
-// described is a build, or a projection in Redis, as lists show it.
+// described is a build as lists show it.
 type described struct {
 	projections.Status
 	paused bool
@@ -69,21 +70,13 @@ type described struct {
 func (s *stores) statuses(ctx context.Context, all bool) ([]described, error) {
 	var found []described
 	var failed error
-	for _, p := range s.inRedis() {
-		status, err := p.Status(ctx)
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("projection %s: %w", p.Name(), err))
+	for _, name := range s.projectionNames() {
+		if s.db == nil && keptInSQL(name) { // for doctor, which has said so
 			continue
 		}
-		found = append(found, described{Status: status})
-	}
-	if s.db == nil { // for doctor, which has said so
-		return found, failed
-	}
-	for _, name := range s.projectionNames() {
 		f, err := s.family(name)
 		if err != nil {
-			continue // it is in Redis
+			return found, err
 		}
 		some, err := s.statusesOf(ctx, f, all)
 		if err != nil {
@@ -110,7 +103,7 @@ func (s *stores) statusesOf(ctx context.Context, f *builds.Family, all bool) ([]
 	}
 	found := make([]described, 0, len(chosen))
 	for _, b := range chosen {
-		status, err := checkpoint.SQL{DB: s.db, Build: b}.Status(ctx)
+		status, err := f.Open(b).Status(ctx)
 		if err != nil {
 			return found, err
 		}

@@ -17,6 +17,7 @@ import (
 	"mpim/handlers/web"
 	"mpim/projections"
 	"mpim/projections/archive"
+	"mpim/projections/builds"
 	"mpim/projections/checkpoint"
 	"mpim/projections/contacts"
 	"mpim/projections/history"
@@ -263,9 +264,9 @@ func (g *gatewayParts) checks() []check {
 		}},
 	}
 	checks = append(checks, check{"worker " + push.Consumer, func(ctx context.Context) error { return g.stores.held(ctx, push.Consumer) }})
-	for _, p := range g.stores.inRedis() { // all but what is in SQL works without it
-		checks = append(checks, check{"worker " + p.Name(), func(ctx context.Context) error {
-			return errors.Join(g.stores.held(ctx, p.Name()), g.stores.moving(ctx, p))
+	for _, code := range g.stores.inRedis() { // all but what is in SQL works without it
+		checks = append(checks, check{"worker " + code.Name(), func(ctx context.Context) error {
+			return g.stores.tended(ctx, code.Name())
 		}})
 	}
 	return checks
@@ -273,6 +274,27 @@ func (g *gatewayParts) checks() []check {
 
 // stalledAfter is how far behind a projection may be before gateways that read it are not ready.
 const stalledAfter = 15 * time.Second
+
+// tended returns an error where nobody feeds the live build of a projection, or where it has stalled.
+func (s *stores) tended(ctx context.Context, name string) error {
+	f, err := s.family(name)
+	if err != nil {
+		return err
+	}
+	standing, err := f.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	live, ok := standing.Live()
+	switch {
+	case ok:
+		return errors.Join(s.held(ctx, builds.Consumer(name, live.Version)), s.moving(ctx, f.Open(live)))
+	case standing.Any():
+		return errors.New("no build is live yet: `mpim projection list --all` says how far they are")
+	default:
+		return s.held(ctx, f.Consumer())
+	}
+}
 
 // moving returns an error where the projection has stalled.
 func (s *stores) moving(ctx context.Context, p projections.Projection) error {

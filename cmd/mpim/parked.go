@@ -14,12 +14,16 @@ import (
 	"mpim/projections"
 	"mpim/projections/builds"
 	"mpim/projections/checkpoint"
+	"mpim/projections/inbox"
+	"mpim/projections/members"
+	"mpim/projections/presence"
+	"mpim/projections/recent"
 	"mpim/projections/tables"
 	"mpim/schema"
 )
 
 type parkedCommand struct {
-	List    parkedListCommand    `cmd:"" help:"Events that projections in SQL could not apply, and those that stand behind them."`
+	List    parkedListCommand    `cmd:"" help:"Events that projections could not apply, and those that stand behind them."`
 	Show    parkedShowCommand    `cmd:"" help:"One parked event in full, with the error."`
 	Retry   parkedRetryCommand   `cmd:"" help:"Apply parked events again, a conversation at a time, in order."`
 	Discard parkedDiscardCommand `cmd:"" help:"Give parked events up for good, with a reason."`
@@ -59,16 +63,31 @@ type parkedLine struct {
 // parkedIn is what one build has parked of what is meant.
 type parkedIn struct {
 	stores *stores
-	code   tables.Code
+	parker parker
 	build  builds.Build
 	events []checkpoint.ParkedEvent
 }
 
-func (p parkedIn) checkpoints() checkpoint.SQL {
-	return checkpoint.SQL{DB: p.code.DB, Build: p.build}
+// parker is the part of a projection that keeps what it could not apply. All projections are some.
+type parker interface {
+	// ParkedEvents and Discards return what is parked, and what was given up, by partition and sequence.
+	ParkedEvents(ctx context.Context) ([]checkpoint.ParkedEvent, error)
+	Discards(ctx context.Context) ([]checkpoint.Discarded, error)
+	// Retry applies what is parked by a key again, in order, and returns how much that was.
+	Retry(ctx context.Context, partition int, key projections.Key, open checkpoint.Open) (int, error)
+	// Discard gives up what is parked by a key, or the one event at seq where that is not 0.
+	Discard(ctx context.Context, partition int, key projections.Key, seq int64, by, why string) (int, error)
 }
 
-// parked calls do with what every build in SQL has parked.
+var (
+	_ parker = (*tables.Projection)(nil)
+	_ parker = (*presence.Projection)(nil)
+	_ parker = (*members.Projection)(nil)
+	_ parker = (*inbox.Projection)(nil)
+	_ parker = (*recent.Projection)(nil)
+)
+
+// parked calls do with what every build has parked.
 func (c *parkedChoice) parked(i *invocation, do func(all []parkedIn) error) error {
 	s, err := openStores(i.ctx, i.settings, i.logger)
 	if err != nil {
@@ -102,10 +121,6 @@ func (c *parkedChoice) parked(i *invocation, do func(all []parkedIn) error) erro
 
 // parkedOf returns what the builds of one version have parked.
 func (c *parkedChoice) parkedOf(ctx context.Context, s *stores, f *builds.Family) (all []parkedIn, err error) {
-	code, ok := f.Code.(tables.Code)
-	if !ok {
-		return nil, nil
-	}
 	standing, err := f.Standing(ctx)
 	if err != nil {
 		return nil, err
@@ -114,8 +129,12 @@ func (c *parkedChoice) parkedOf(ctx context.Context, s *stores, f *builds.Family
 		if b.Version != f.Version() || b.State == projections.Dropped {
 			continue
 		}
-		in := parkedIn{stores: s, code: code, build: b}
-		if in.events, err = in.checkpoints().ParkedEvents(ctx); err != nil {
+		p, ok := f.Open(b).(parker)
+		if !ok {
+			continue
+		}
+		in := parkedIn{stores: s, parker: p, build: b}
+		if in.events, err = p.ParkedEvents(ctx); err != nil {
 			return nil, err
 		}
 		in.events = slices.DeleteFunc(in.events, func(e checkpoint.ParkedEvent) bool { return !c.matches(e.Key) })
@@ -176,7 +195,7 @@ func (c *parkedListCommand) Run(i *invocation) error {
 }
 
 func (c *parkedListCommand) discarded(i *invocation, in parkedIn) (lines []parkedLine, err error) {
-	found, err := in.checkpoints().Discards(i.ctx)
+	found, err := in.parker.Discards(i.ctx)
 	for _, d := range found {
 		if !c.matches(d.Key) {
 			continue
@@ -240,18 +259,17 @@ func (c *parkedRetryCommand) Run(i *invocation) error {
 	return c.parked(i, func(all []parkedIn) error {
 		tried, failed := 0, 0
 		for _, in := range all {
-			p, ok := in.code.Open(in.build).(*tables.Projection)
-			if !ok {
-				continue
-			}
 			for _, g := range in.groups() {
 				tried++
-				n, err := p.Retry(i.ctx, g.partition, g.key, in.stores.ring.Open)
+				n, err := in.parker.Retry(i.ctx, g.partition, g.key, in.stores.ring.Open)
 				if i.ctx.Err() != nil {
 					return i.ctx.Err()
 				}
 				if err != nil {
 					failed++
+					if n > 0 {
+						fmt.Fprintf(i.stdout, "%s: %s: %d events applied, and then\n", in.build, g.key, n)
+					}
 					fmt.Fprintf(i.stdout, "%s: %s stays parked: %v\n", in.build, g.key, err)
 					continue
 				}
@@ -335,7 +353,7 @@ func (c *parkedDiscardCommand) discard(i *invocation, in parkedIn, by string) er
 		if c.Position != "" {
 			seq = in.events[0].Record.Seq
 		}
-		n, err := in.checkpoints().Discard(i.ctx, g.partition, g.key, seq, by, c.Reason)
+		n, err := in.parker.Discard(i.ctx, g.partition, g.key, seq, by, c.Reason)
 		if err != nil {
 			return err
 		}

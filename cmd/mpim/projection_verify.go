@@ -49,11 +49,6 @@ func (c *projectionVerifyCommand) Run(i *invocation) error {
 
 // verify compares the live state of a projection with a fresh fold.
 func (s *stores) verify(ctx context.Context, name string, seen func(int64), report func(builds.Difference) error) error {
-	for n, live := range s.aside("") {
-		if live.Name() == name {
-			return s.verifyInRedis(ctx, live, s.aside(verifySpace)[n], seen, report)
-		}
-	}
 	f, err := s.family(name)
 	if err != nil {
 		return err

@@ -3,8 +3,8 @@ package main
 import (
 	"slices"
 
-	"mpim/projections"
 	"mpim/projections/activity"
+	"mpim/projections/checkpoint"
 	"mpim/projections/contacts"
 	"mpim/projections/history"
 	"mpim/projections/inbox"
@@ -34,22 +34,13 @@ func keptInSQL(name string) bool {
 }
 
 // inRedis returns the projections whose state is in Redis, in the order in which lists show them.
-func (s *stores) inRedis() []projections.Projection {
-	return []projections.Projection{
-		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Publisher: s.bus, Logger: s.logger}),
-		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions}),
-		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions}),
-		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions}),
-	}
-}
-
-// aside returns the same with their keys in another space, for a fold beside the live ones that nobody hears of.
-func (s *stores) aside(space string) []dumper {
-	return []dumper{
-		presence.New(presence.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
-		members.New(members.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
-		inbox.New(inbox.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
-		recent.New(recent.Config{Client: s.redis, Partitions: s.identity.Partitions, Space: space}),
+func (s *stores) inRedis() []checkpoint.RedisCode {
+	partitions := s.identity.Partitions
+	return []checkpoint.RedisCode{
+		presence.Code(s.redis, partitions, s.bus, s.logger),
+		members.Code(s.redis, partitions),
+		inbox.Code(s.redis, partitions),
+		recent.Code(s.redis, partitions),
 	}
 }
 

@@ -115,12 +115,16 @@ func (a Archive) States(ctx context.Context) ([]PartitionState, error) {
 	}
 	states := make([]PartitionState, len(rows))
 	for i, r := range rows {
-		states[i] = PartitionState{
-			Partition: r.Partition, ArchivedTo: r.ArchivedTo, VerifiedTo: r.VerifiedTo, StreamID: r.StreamID,
-			ReachedAt: r.ReachedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-		}
+		states[i] = r.state()
 	}
 	return states, nil
+}
+
+func (r partitionRow) state() PartitionState {
+	return PartitionState{
+		Partition: r.Partition, ArchivedTo: r.ArchivedTo, VerifiedTo: r.VerifiedTo, StreamID: r.StreamID,
+		ReachedAt: r.ReachedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
 }
 
 func (a Archive) partitions(ctx context.Context) (rows []partitionRow, err error) {

@@ -292,11 +292,22 @@ func (s *shift) work(ctx context.Context) error {
 		s.config.Signer.Sign(ctx, false)
 		select {
 		case <-ctx.Done():
+			s.signOff(ctx)
 			return context.Cause(ctx)
 		case <-ticker.C:
 		}
 	}
 }
+
+// signOff signs what is archived before the lease is given back, so that whoever stops everything leaves nothing unsigned.
+func (s *shift) signOff(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signOffTime)
+	defer cancel()
+	s.config.Signer.Sign(ctx, true)
+}
+
+// signOffTime is how long that may take: less than the lease lasts.
+const signOffTime = 2 * time.Second
 
 // trimEvery is in how many rounds one trims.
 const trimEvery = 5

@@ -63,35 +63,39 @@ const (
 
 // newRow encodes records. Reached is the latest time before them.
 func newRow(records []*schema.Record, tier int, level segment.Level, reached time.Time) (*row, error) {
-	first := records[0]
-	r := &row{head: head{
-		Partition: first.Partition, From: first.Seq, To: records[len(records)-1].Seq, Count: int64(len(records)), Tier: tier,
-		ReachedAt: reached, CreatedAt: now(),
-	}}
-	for _, record := range records {
-		r.Bytes += sizeOf(record)
-		if record.At.IsZero() {
-			continue
-		}
-		if r.FirstAt.IsZero() || record.At.Before(r.FirstAt) {
-			r.FirstAt = record.At
-		}
-		if record.At.After(r.LastAt) {
-			r.LastAt = record.At
-		}
-	}
-	if r.LastAt.After(r.ReachedAt) {
-		r.ReachedAt = r.LastAt
-	}
-	if r.FirstAt.IsZero() { // no event of it has a time that can be read
-		r.FirstAt, r.LastAt = r.ReachedAt, r.ReachedAt
-	}
+	r := &row{head: describe(records, reached)}
+	r.Tier, r.CreatedAt = tier, now()
 	var err error
 	if r.Data, err = segment.Encode(records, level); err != nil {
 		return nil, err
 	}
 	r.setHash()
 	return r, nil
+}
+
+// describe returns what a row says of its records. Reached is the latest time before them.
+func describe(records []*schema.Record, reached time.Time) head {
+	first := records[0]
+	h := head{Partition: first.Partition, From: first.Seq, To: records[len(records)-1].Seq, Count: int64(len(records)), ReachedAt: reached}
+	for _, record := range records {
+		h.Bytes += sizeOf(record)
+		if record.At.IsZero() {
+			continue
+		}
+		if h.FirstAt.IsZero() || record.At.Before(h.FirstAt) {
+			h.FirstAt = record.At
+		}
+		if record.At.After(h.LastAt) {
+			h.LastAt = record.At
+		}
+	}
+	if h.LastAt.After(h.ReachedAt) {
+		h.ReachedAt = h.LastAt
+	}
+	if h.FirstAt.IsZero() { // no event of it has a time that can be read
+		h.FirstAt, h.LastAt = h.ReachedAt, h.ReachedAt
+	}
+	return h
 }
 
 func (r *row) setHash() {

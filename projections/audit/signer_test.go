@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -65,7 +66,7 @@ func (f *fixture) work(keys string) {
 	if f.keys, err = proof.ParseKeys(keys); err != nil {
 		f.Fatal(err)
 	}
-	signer, err := audit.NewSigner(audit.Config{DB: f.db, Log: logID, Partitions: partitions, Keys: f.keys, Witness: f.witness})
+	signer, err := audit.NewSigner(audit.Config{DB: f.db, Log: logID, Partitions: partitions, Keys: f.keys, Witness: f.witness, Logger: slog.New(slog.NewTextHandler(f.Output(), nil))})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -104,6 +105,8 @@ type stream struct {
 	mu      sync.Mutex
 	logs    []*segmenttest.Log
 	trimmed [partitions]int64
+	// shown changes what a verification sees.
+	shown func(partition int, entries []*schema.Record) []*schema.Record
 }
 
 func newStream() *stream {

@@ -54,6 +54,12 @@ func (s Standing) Live() (Build, bool) {
 	return s.last(func(b Build) bool { return b.State == projections.Live })
 }
 
+// Any says whether there is a build that is neither dropped nor fenced.
+func (s Standing) Any() bool {
+	_, found := s.last(func(b Build) bool { return b.State != projections.Dropped && b.State != projections.Fenced })
+	return found
+}
+
 // Shown returns the build that stands for the projection: the live one, else the newest; none where there is none.
 func (s Standing) Shown() []Build {
 	b, ok := s.Live()

@@ -22,6 +22,8 @@ type Code interface {
 	Define(ctx context.Context, build int) error
 	// Open returns the projection that feeds a build.
 	Open(b Build) projections.Projection
+	// Fence keeps everybody from feeding a build from now on. What it holds stays.
+	Fence(ctx context.Context, b Build) error
 	// Drop removes a build and everything that belongs to it. What is gone already is no error. It fails where somebody
 	// still reads the build.
 	Drop(ctx context.Context, b Build) error
@@ -35,6 +37,9 @@ type Family struct {
 	Code
 
 	Registry Registry
+	// AtOnce says that the first build is live from its beginning however long the log is: readers wait for it, and none of
+	// them fails because there is none.
+	AtOnce bool
 	// Heads returns the sequence counter of every partition of the log.
 	Heads func(ctx context.Context) ([]int64, error)
 	// Keep is how long a build that was live is kept at least, so that no reader still looks for it. Default: DefaultKeep.
@@ -91,7 +96,7 @@ func (f *Family) Feeds(ctx context.Context) ([]Build, error) {
 		return nil, nil
 	}
 	fed := slices.DeleteFunc(standing.Builds, func(b Build) bool {
-		return b.Version != f.Version() || b.State == projections.Dropped
+		return b.Version != f.Version() || b.State == projections.Dropped || b.State == projections.Fenced
 	})
 	slices.SortStableFunc(fed, func(a, b Build) int { return rank(a) - rank(b) })
 	return fed, nil
@@ -123,7 +128,8 @@ func (f *Family) Start(ctx context.Context) (b Build, fresh bool, err error) {
 	b.Goals = heads
 	if n := len(standing.Builds); n > 0 {
 		b.Number = standing.Builds[n-1].Number + 1
-	} else if sum(heads) <= smallLog {
+	}
+	if live := len(standing.Builds) == 0 && f.AtOnce || !standing.Any() && sum(heads) <= smallLog; live {
 		b.State = projections.Live
 	}
 	// What it consists of is there before anybody can find it.

@@ -66,6 +66,12 @@ func NewFeeder(c FeederConfig) (*Feeder, error) {
 	}, nil
 }
 
+// Name returns the name of the projection.
+func (f *Feeder) Name() string { return f.config.Family.Name() }
+
+// Store says where the projection is kept.
+func (f *Feeder) Store() string { return f.config.Family.Store() }
+
 // Take returns the checkpoint of the build that the subscriber feeds in the partition.
 func (f *Feeder) Take(ctx context.Context, partition int, token int64) (schema.Checkpoint, error) {
 	lead := f.lead(partition)

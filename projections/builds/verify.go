@@ -29,8 +29,8 @@ type Comparer interface {
 		follow func(ctx context.Context, positions map[int]int64) error, report func(Difference) error) error
 }
 
-// aside is the number of the build that Verify makes, beyond all others. It is not registered, so nobody feeds or reads it.
-const aside = 999_999
+// Aside is the number of the build that Verify makes, beyond all others. It is not registered, so nobody feeds or reads it.
+const Aside = 999_999
 
 // Verify folds the log into a build of its own and compares the live build with that. Seen is told how many events were
 // folded, report each difference. Nothing but the fold's own tables or keys is written.
@@ -50,11 +50,11 @@ func (f *Family) Verify(ctx context.Context, source Source, seen func(events int
 	case live.Version != f.Version():
 		return fmt.Errorf("%s has version %d, and this mpim makes version %d: promote a build of it first", live, live.Version, f.Version())
 	}
-	fresh := Build{Name: f.Name(), Number: aside, Version: f.Version(), State: projections.Backfilling}
+	fresh := Build{Name: f.Name(), Number: Aside, Version: f.Version(), State: projections.Backfilling}
 	if err := f.Drop(ctx, fresh); err != nil { // what one that was killed has left
 		return err
 	}
-	if err := f.Define(ctx, aside); err != nil {
+	if err := f.Define(ctx, Aside); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Drop(context.WithoutCancel(ctx), fresh)) }()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
 	"mpim/projections"
@@ -18,6 +20,7 @@ import (
 	"mpim/projections/projectionstest"
 	"mpim/projections/tables"
 	"mpim/schema"
+	"mpim/streams/streamstest"
 )
 
 const (
@@ -49,10 +52,41 @@ type sentRow struct {
 	Version int    `bun:"version"`
 }
 
-// world is a log that grows, a database, and workers.
+// store is where the projection is kept.
+type store interface {
+	// family returns a version of the projection.
+	family(version int) *builds.Family
+	// rows returns how many rows the live build has, and of which versions of the code they are.
+	rows(ctx context.Context) (n, least, most int, err error)
+	// left returns the tables or keys of a build that are there.
+	left(ctx context.Context, build int) ([]string, error)
+}
+
+// eachStore runs a test on an empty store of each kind.
+func eachStore(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		test(t, newWorld(t, db))
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, newRedisWorld(t, streamstest.StartRedis(t).Client()))
+	})
+	t.Run("miniredis", func(t *testing.T) {
+		t.Parallel()
+		client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+		t.Cleanup(func() { _ = client.Close() })
+		test(t, newRedisWorld(t, client))
+	})
+}
+
+// world is a log that grows, a store, and workers.
 type world struct {
+	store
+
 	t  *testing.T
-	db *database.DB
+	db *database.DB // nil in Redis
 
 	mu      sync.Mutex
 	logs    []*projectionstest.Log
@@ -62,7 +96,32 @@ type world struct {
 
 func newWorld(t *testing.T, db *database.DB) *world {
 	t.Helper()
-	w := &world{t: t, db: db, changed: make(chan struct{})}
+	w := newLogs(t)
+	w.db, w.store = db, inTables{db}
+	return w
+}
+
+// inTables is the projection in SQL.
+type inTables struct{ db *database.DB }
+
+func (s inTables) family(version int) *builds.Family {
+	return &builds.Family{Code: tables.Code{DB: s.db, Definition: sent(version)}, Registry: builds.SQL{DB: s.db}}
+}
+
+func (s inTables) rows(ctx context.Context) (n, least, most int, err error) {
+	err = tables.Read(ctx, s.db, "sent", func(ctx context.Context, tx *tables.Tx) error {
+		return tx.NewRaw("SELECT COUNT(*), COALESCE(MIN(version), 0), COALESCE(MAX(version), 0) FROM ?", tx.Table("messages")).Scan(ctx, &n, &least, &most)
+	})
+	return n, least, most, err
+}
+
+func (s inTables) left(ctx context.Context, build int) ([]string, error) {
+	return s.db.Tables(ctx, builds.Table("sent", build, ""))
+}
+
+func newLogs(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, changed: make(chan struct{})}
 	for p := range partitions {
 		w.logs = append(w.logs, projectionstest.NewLog(p))
 	}
@@ -121,10 +180,9 @@ func (w *world) Partition(ctx context.Context, partition int, after schema.Check
 
 // family returns a version of the projection.
 func (w *world) family(version int) *builds.Family {
-	return &builds.Family{
-		Code: tables.Code{DB: w.db, Definition: sent(version)}, Registry: builds.SQL{DB: w.db}, Heads: w.heads,
-		Keep: time.Millisecond,
-	}
+	f := w.store.family(version)
+	f.Heads, f.Keep = w.heads, time.Millisecond
+	return f
 }
 
 // work runs a worker that knows one version, until the returned function is called.
@@ -210,14 +268,6 @@ func (w *world) state(number int) projections.State {
 	}
 	b, _ := standing.Find(number)
 	return b.State
-}
-
-// rows returns how many rows the live build has, and of which version they are.
-func (w *world) rows(ctx context.Context) (n, least, most int, err error) {
-	err = tables.Read(ctx, w.db, "sent", func(ctx context.Context, tx *tables.Tx) error {
-		return tx.NewRaw("SELECT COUNT(*), COALESCE(MIN(version), 0), COALESCE(MAX(version), 0) FROM ?", tx.Table("messages")).Scan(ctx, &n, &least, &most)
-	})
-	return n, least, most, err
 }
 
 // total returns how many messages there are.

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/projections"
+	"mpim/projections/builds"
 	"mpim/schema"
 )
 
@@ -21,8 +22,9 @@ type RedisConfig struct {
 	Version int
 	// Partitions is how many the log has.
 	Partitions int
-	// Space stands in front of the projection's names of keys, for a second fold beside the live one. Default: empty, the
-	// live one.
+	// Build is the build whose state this is. Default: the first one, live.
+	Build builds.Build
+	// Space stands in front of the projection's names of keys. Default: that of the build.
 	Space string
 }
 
@@ -31,13 +33,24 @@ type RedisConfig struct {
 type Redis struct{ config RedisConfig }
 
 // NewRedis returns the checkpoints of a projection.
-func NewRedis(config RedisConfig) *Redis { return &Redis{config: config} }
+func NewRedis(config RedisConfig) *Redis {
+	if config.Build.Number == 0 {
+		config.Build = builds.Build{Name: config.Name, Number: 1, Version: config.Version, State: projections.Live}
+	}
+	if config.Space == "" {
+		config.Space = schema.BuildSpace(config.Name, config.Build.Number)
+	}
+	return &Redis{config: config}
+}
 
 // Name returns the projection's name.
 func (c *Redis) Name() string { return c.config.Name }
 
 // Version returns the projection's version.
 func (c *Redis) Version() int { return c.config.Version }
+
+// Build returns the build whose state this is.
+func (c *Redis) Build() builds.Build { return c.config.Build }
 
 // Client returns the client that the projection was given.
 func (c *Redis) Client() redis.UniversalClient { return c.config.Client }
@@ -48,7 +61,9 @@ func (c *Redis) Key(partition int, name string) string {
 }
 
 // OutsideKey returns the key of a thing that lives by itself: the name, and its id in braces.
-func (c *Redis) OutsideKey(name, id string) string { return c.config.Space + name + ":{" + id + "}" }
+func (c *Redis) OutsideKey(name, id string) string { return outsideKey(c.config.Space, name, id) }
+
+func outsideKey(space, name, id string) string { return space + name + ":{" + id + "}" }
 
 func (c *Redis) checkpointKey(partition int) string {
 	return c.Key(partition, checkpointName(c.config.Name))
@@ -77,7 +92,8 @@ func (c *Redis) Take(ctx context.Context, partition int, token int64) (schema.Ch
 // Status implements projections.Checkpoints.
 func (c *Redis) Status(ctx context.Context) (projections.Status, error) {
 	status := projections.Status{
-		Name: c.config.Name, Version: c.config.Version, Build: 1, Store: projections.RedisStore, State: projections.Live,
+		Name: c.config.Name, Version: c.config.Build.Version, Build: c.config.Build.Number,
+		Store: projections.RedisStore, State: c.config.Build.State,
 	}
 	checkpoints := make([]*redis.SliceCmd, c.config.Partitions)
 	parked := make([]*redis.IntCmd, c.config.Partitions)

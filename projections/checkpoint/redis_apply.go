@@ -2,7 +2,9 @@ package checkpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -27,13 +29,21 @@ const guardedInFlight = 512
 // meanwhile, what it comes to is not used. Errors of Redis are wrapped by Outside; any other is the events' fault.
 type Fold func(ctx context.Context, records []*schema.Record, w *Writes) error
 
+// heldPause is how long a step waits until it asks again whether the build is held still.
+const heldPause = 5 * time.Millisecond
+
 // Apply does a step as projections.Projection says, by folding it into writes. A step that is too much for one call of
-// the script is done in pieces, each with its own move of the checkpoint.
+// the script is done in pieces, each with its own move of the checkpoint. While somebody holds the build still it waits.
 func (c *Redis) Apply(ctx context.Context, step projections.Step, fold Fold) error {
 	for {
 		piece := firstPiece(step)
 		stands, err := c.applyPiece(ctx, piece, fold)
 		switch {
+		case errors.Is(err, errHeld):
+			if err := rest(ctx, heldPause); err != nil {
+				return err
+			}
+			continue
 		case err != nil:
 			return err
 		case stands >= step.To:
@@ -66,11 +76,11 @@ func (c *Redis) applyPiece(ctx context.Context, piece projections.Step, fold Fol
 		if stands, err := c.stands(ctx, piece); err != nil || stands != piece.From-1 {
 			return stands, err
 		}
-		if err := c.writeGuarded(ctx, piece.Partition, w.guarded); err != nil {
+		if err := c.writeGuarded(ctx, w); err != nil {
 			return 0, err
 		}
 	}
-	return c.commit(ctx, piece, w)
+	return c.commit(ctx, piece, w, "")
 }
 
 // stands returns where the checkpoint stands, and ErrDeposed where it has another token.
@@ -85,16 +95,23 @@ func (c *Redis) stands(ctx context.Context, piece projections.Step) (int64, erro
 	return number(kept[0]), nil
 }
 
-func (c *Redis) commit(ctx context.Context, piece projections.Step, w *Writes) (int64, error) {
-	args := make([]any, 0, 6+len(w.args))
-	args = append(args, piece.From-1, piece.Token, piece.To, piece.StreamID, unixMilli(piece.At), time.Now().UnixMilli())
+// commit writes what lives with the checkpoint, and moves that. Holder is who holds the build still, if it is the caller.
+func (c *Redis) commit(ctx context.Context, piece projections.Step, w *Writes, holder string) (int64, error) {
+	args := make([]any, 0, 8+len(w.checks)+len(w.args))
+	args = append(args, piece.From-1, piece.Token, piece.To, piece.StreamID, unixMilli(piece.At), time.Now().UnixMilli(),
+		holder, len(w.checks)/3)
+	args = append(args, w.checks...)
 	args = append(args, w.args...)
 	reply, err := stepScript.Run(ctx, c.config.Client, w.keys, args...).Text()
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, Outside(fmt.Errorf("apply: %w", err))
-	}
-	if reply == "" {
+	case reply == "":
 		return piece.To, nil
+	case reply == "held":
+		return 0, errHeld
+	case reply == "gone":
+		return 0, projections.Outside(errRetried) // the batch is done again, by what is parked then
 	}
 	seq, token, _ := strings.Cut(reply, " ")
 	if token != strconv.FormatInt(piece.Token, 10) {
@@ -115,14 +132,11 @@ func unixMilli(t time.Time) int64 {
 }
 
 // writeGuarded writes the hashes outside of the partition, each with a call of its own.
-func (c *Redis) writeGuarded(ctx context.Context, partition int, all []*Guarded) error {
-	field := GuardField(partition)
-	for len(all) > 0 {
-		n := min(len(all), guardedInFlight)
-		if err := c.writeSome(ctx, field, all[:n]); err != nil {
+func (c *Redis) writeGuarded(ctx context.Context, w *Writes) error {
+	for some := range slices.Chunk(w.guarded, guardedInFlight) {
+		if err := c.writeSome(ctx, w.guard, some); err != nil {
 			return Outside(fmt.Errorf("write outside of the partition: %w", err))
 		}
-		all = all[n:]
 	}
 	return nil
 }

@@ -21,11 +21,21 @@ var (
 	guardedLua string
 	//go:embed lua/direct.lua
 	directLua string
+	//go:embed lua/registry.lua
+	registryLua string
+	//go:embed lua/hold.lua
+	holdLua string
+	//go:embed lua/fence.lua
+	fenceLua string
 
 	takeScript    = redis.NewScript(takeLua)
 	stepScript    = redis.NewScript(opsLua + stepLua)
 	guardedScript = redis.NewScript(opsLua + guardedLua)
 	directScript  = redis.NewScript(opsLua + directLua)
+
+	registryScript = redis.NewScript(registryLua)
+	holdScript     = redis.NewScript(holdLua)
+	fenceScript    = redis.NewScript(fenceLua)
 )
 
 // Outside marks an error of Redis as not the events' fault, unless the cause is what the key holds or what a script was

@@ -23,17 +23,20 @@ type Writes struct {
 	// keys are KEYS of the script; the first is the checkpoint's.
 	keys    []string
 	indices map[string]int
-	// args are the writes as the script reads them.
-	args []any
+	// args are the writes as the script reads them, checks what has to be there.
+	args, checks []any
 	// guarded are the writes outside of the partition, in the order in which their keys first came.
 	guarded []*Guarded
 	byKey   map[string]*Guarded
-	err     error
+	// guard is the field of theirs that holds the last sequence that was written.
+	guard string
+	err   error
 }
 
 func newWrites(partition int, checkpointKey string) *Writes {
 	return &Writes{
 		prefix:  schema.PartitionKey(partition, ""),
+		guard:   GuardField(partition),
 		keys:    []string{checkpointKey},
 		indices: map[string]int{checkpointKey: 1},
 	}
@@ -46,6 +49,15 @@ func (w *Writes) Do(command, key string, args ...string) {
 	}
 	w.args = appendWrite(w.args, command, indexOf(&w.keys, w.indices, key), args)
 }
+
+// check has the step done only where a set or a hash has a member or field; command is SISMEMBER or HEXISTS.
+func (w *Writes) check(command, key, member string) {
+	w.checks = append(w.checks, indexOf(&w.keys, w.indices, key), command, member)
+}
+
+// Guard returns the field of guarded hashes that holds the sequence up to which they were written. Where what is parked is
+// done later than what came behind it, it is another one than GuardField returns.
+func (w *Writes) Guard() string { return w.guard }
 
 // HSet sets fields of a hash: names and values in turn.
 func (w *Writes) HSet(key string, pairs ...string) {

@@ -189,6 +189,15 @@ func (c SQL) Status(ctx context.Context) (projections.Status, error) {
 	return s, nil
 }
 
+// Fence keeps everybody from feeding the build from now on, in the partitions that it has begun.
+func (c SQL) Fence(ctx context.Context) error {
+	return c.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*sqlRow)(nil)).Set("token = ?", int64(fenceToken)).
+			Where("projection = ? AND build = ?", c.Build.Name, c.Build.Number).Exec(ctx)
+		return err
+	})
+}
+
 // Forget deletes the checkpoints of the build and what it parked.
 func (c SQL) Forget(ctx context.Context) error {
 	return c.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {

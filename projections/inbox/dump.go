@@ -14,7 +14,7 @@ import (
 // Dump returns what is kept of a partition in one form whatever way it came about: each field by conversation and name.
 func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string, error) {
 	dump := make(map[string]string)
-	prefix := p.Key(partition, "inbox:")
+	prefix := p.Key(partition, inboxPrefix)
 	keys, err := p.Keys(ctx, prefix)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string
 		for name, value := range fields {
 			dump[id+" "+name] = value
 		}
-		last, err := p.Client().Get(ctx, p.Key(partition, "last:"+id)).Result()
+		last, err := p.Client().Get(ctx, p.Key(partition, lastPrefix+id)).Result()
 		switch {
 		case err == nil:
 			dump[id+" last"] = last

@@ -54,8 +54,8 @@ func (p *Projection) sort(records []*schema.Record) (events []event, all []*conv
 		c := byID[id]
 		if c == nil {
 			c = &conversation{
-				key:     p.Key(r.Partition, "inbox:"+string(id)),
-				lastKey: p.Key(r.Partition, "last:"+string(id)),
+				key:     p.Key(r.Partition, inboxPrefix+string(id)),
+				lastKey: p.Key(r.Partition, lastPrefix+string(id)),
 			}
 			byID[id] = c
 			all = append(all, c)

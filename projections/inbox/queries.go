@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
-	"mpim/schema"
+	"mpim/projections/checkpoint"
 )
 
 // MaxUnread is the count of unread messages, or of mentions, that means "as many or more". Lower ones are exact.
@@ -19,10 +19,15 @@ const MaxUnread = 1000
 
 // Queries reads inboxes. Its errors are of kind Unavailable where Redis is out of reach, and of kind NotFound where an id
 // is none.
-type Queries struct{ client redis.UniversalClient }
+type Queries struct {
+	client redis.UniversalClient
+	live   *checkpoint.Live
+}
 
-// NewQueries returns queries on the live state.
-func NewQueries(client redis.UniversalClient) *Queries { return &Queries{client: client} }
+// NewQueries returns queries on the live build.
+func NewQueries(client redis.UniversalClient) *Queries {
+	return &Queries{client, checkpoint.NewLive(client, Name)}
+}
 
 // Entry is one conversation as one user's list shows it.
 type Entry struct {
@@ -84,20 +89,22 @@ func (q *Queries) Entries(
 	}
 	rows := make([]entryRow, len(ids))
 	var settings *redis.SliceCmd
-	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		settings = readSettings(ctx, p, user, ids)
-		for i, id := range ids {
-			partition, ok := id.Partition()
-			if !ok {
-				return domain.Errorf(domain.NotFound, "there is no such conversation")
+	err := q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) error {
+		return r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			settings = readSettings(ctx, p, r, user, ids)
+			for i, id := range ids {
+				partition, ok := id.Partition()
+				if !ok {
+					return domain.Errorf(domain.NotFound, "there is no such conversation")
+				}
+				rows[i].hash = p.HMGet(ctx, r.Key(partition, inboxPrefix+string(id)), fields...)
+				rows[i].last = p.Get(ctx, r.Key(partition, lastPrefix+string(id)))
+				if id.IsGroup() {
+					rows[i].unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields[9:11]...)
+				}
 			}
-			rows[i].hash = p.HMGet(ctx, schema.PartitionKey(partition, "inbox:"+string(id)), fields...)
-			rows[i].last = p.Get(ctx, schema.PartitionKey(partition, "last:"+string(id)))
-			if id.IsGroup() {
-				rows[i].unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields[9:11]...)
-			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, unavailable(err)
@@ -174,10 +181,12 @@ func (q *Queries) Cursors(ctx context.Context, id domain.ConversationID, users [
 		fields = append(fields, readField+string(user))
 	}
 	var logged, unlogged *redis.SliceCmd
-	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		logged = p.HMGet(ctx, schema.PartitionKey(partition, "inbox:"+string(id)), fields...)
-		unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields[:len(users)]...)
-		return nil
+	err := q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) error {
+		return r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			logged = p.HMGet(ctx, r.Key(partition, inboxPrefix+string(id)), fields...)
+			unlogged = p.HMGet(ctx, deliveredKey(partition, id), fields[:len(users)]...)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, unavailable(err)

@@ -42,7 +42,7 @@ func (p *Projection) settings(records []*schema.Record, w *checkpoint.Writes) er
 }
 
 // readSettings asks for a user's settings of conversations, two values each; nil where the id is no user's.
-func readSettings(ctx context.Context, p redis.Pipeliner, user domain.UserID, ids []domain.ConversationID) *redis.SliceCmd {
+func readSettings(ctx context.Context, p redis.Pipeliner, r *checkpoint.Reading, user domain.UserID, ids []domain.ConversationID) *redis.SliceCmd {
 	partition, ok := user.Partition()
 	if !ok || len(ids) == 0 {
 		return nil
@@ -51,7 +51,7 @@ func readSettings(ctx context.Context, p redis.Pipeliner, user domain.UserID, id
 	for _, id := range ids {
 		fields = append(fields, pinnedField+string(id), mutedField+string(id))
 	}
-	return p.HMGet(ctx, schema.PartitionKey(partition, settingsName(user)), fields...)
+	return p.HMGet(ctx, r.Key(partition, settingsName(user)), fields...)
 }
 
 // set takes over the settings at an index of what readSettings asked for.

@@ -13,7 +13,7 @@ import (
 // says, the fold of all events up to there; so each is folded by itself, from what it holds, over the events above its
 // guard. What a worker that was deposed wrote before is thereby never folded twice.
 func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *checkpoint.Writes) error {
-	f := newFolding(p, records[0].Partition)
+	f := newFolding(p, w.Guard())
 	var events []event
 	for _, r := range records {
 		if !p.Handles(r.Type) {

@@ -83,9 +83,9 @@ func parseInt(text string) int64 {
 	return n
 }
 
-func newFolding(p *Projection, partition int) *folding {
+func newFolding(p *Projection, guard string) *folding {
 	return &folding{
-		p: p, guard: checkpoint.GuardField(partition),
+		p: p, guard: guard,
 		rosters:   make(map[domain.ConversationID]*hash),
 		users:     make(map[domain.UserID]*hash),
 		dissolved: make(map[domain.ConversationID]bool),
@@ -147,7 +147,11 @@ func (f *folding) load(ctx context.Context) error {
 // loadWhole reads all of a roster, and touches the conversations of its members.
 func (f *folding) loadWhole(ctx context.Context, id domain.ConversationID) error {
 	roster := f.rosters[id]
-	err := scanRoster(ctx, f.p.Client(), f.p.OutsideKey(rosterName, string(id)), func(field, value string) error {
+	page := func(ctx context.Context, key string, cursor uint64) (*redis.ScanCmd, error) {
+		command := f.p.Client().HScan(ctx, key, cursor, "", rosterPage)
+		return command, command.Err()
+	}
+	err := scanRoster(ctx, page, f.p.OutsideKey(rosterName, string(id)), func(field, value string) error {
 		switch field {
 		case f.guard:
 			roster.guard = parseInt(value)

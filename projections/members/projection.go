@@ -7,18 +7,24 @@ import (
 
 	"mpim/domain"
 	"mpim/projections"
+	"mpim/projections/builds"
 	"mpim/projections/checkpoint"
 )
 
 // Name is the name of the projection and of its consumer.
 const Name = "members"
 
+// Version counts the changes of what the fold makes of the log.
+const Version = 1
+
 // Config is what the projection needs.
 type Config struct {
 	Client redis.UniversalClient
 	// Partitions is how many the log has.
 	Partitions int
-	// Space stands in front of the names of keys, for a fold beside the live one. Default: empty.
+	// Build is the one to feed. Default: the first, live.
+	Build builds.Build
+	// Space stands in front of the names of keys. Default: that of the build.
 	Space string
 }
 
@@ -32,8 +38,19 @@ var _ projections.Projection = (*Projection)(nil)
 // New returns the projection.
 func New(c Config) *Projection {
 	return &Projection{checkpoint.NewRedis(checkpoint.RedisConfig{
-		Client: c.Client, Name: Name, Version: 1, Partitions: c.Partitions, Space: c.Space,
+		Client: c.Client, Name: Name, Version: Version, Partitions: c.Partitions, Build: c.Build, Space: c.Space,
 	})}
+}
+
+// Code makes, opens and drops the builds of the projection.
+func Code(client redis.UniversalClient, partitions int) checkpoint.RedisCode {
+	return checkpoint.RedisCode{
+		Client: client, Projection: Name, Number: Version, Partitions: partitions,
+		New: func(b builds.Build) checkpoint.RedisProjection {
+			return New(Config{Client: client, Partitions: partitions, Build: b})
+		},
+		Outside: []string{rosterName, orderName, userName, seqName, scheduledName},
+	}
 }
 
 // Handles implements projections.Projection.
@@ -55,6 +72,11 @@ func (*Projection) Handles(t domain.EventType) bool {
 // Apply implements projections.Projection.
 func (p *Projection) Apply(ctx context.Context, step projections.Step) error {
 	return p.Redis.Apply(ctx, step, p.fold)
+}
+
+// Retry replays what is parked by a key of a partition; see checkpoint.Redis.
+func (p *Projection) Retry(ctx context.Context, partition int, key projections.Key, open checkpoint.Open) (int, error) {
+	return p.Redis.Retry(ctx, partition, key, open, p.fold)
 }
 
 // Names of keys; the id follows in braces.

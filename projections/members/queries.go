@@ -15,10 +15,12 @@ import (
 
 // Queries reads who belongs to which conversation. Its errors are of kind Unavailable where Redis is out of reach, and of
 // kind NotFound where an id is none.
-type Queries struct{ client redis.UniversalClient }
+type Queries struct{ live *checkpoint.Live }
 
-// NewQueries returns queries on the live state.
-func NewQueries(client redis.UniversalClient) *Queries { return &Queries{client: client} }
+// NewQueries returns queries on the live build.
+func NewQueries(client redis.UniversalClient) *Queries {
+	return &Queries{live: checkpoint.NewLive(client, Name)}
+}
 
 // Roster is everybody who is or was a member of a conversation.
 type Roster struct {
@@ -29,14 +31,11 @@ type Roster struct {
 	Members []Member
 }
 
-func rosterKey(id domain.ConversationID) string { return rosterName + ":{" + string(id) + "}" }
-func orderKey(id domain.ConversationID) string  { return orderName + ":{" + string(id) + "}" }
-
 // Conversations returns every conversation that the user is or was a member of, in the order of their ids.
 func (q *Queries) Conversations(ctx context.Context, user domain.UserID) ([]Membership, error) {
-	fields, err := q.client.HGetAll(ctx, userName+":{"+string(user)+"}").Result()
+	fields, err := q.hash(ctx, userName, user)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	all := make([]Membership, 0, len(fields))
 	for field, value := range fields {
@@ -55,28 +54,67 @@ func (q *Queries) Conversations(ctx context.Context, user domain.UserID) ([]Memb
 	return all, nil
 }
 
+// hash returns all of a hash that a user has in the live build.
+func (q *Queries) hash(ctx context.Context, name string, user domain.UserID) (fields map[string]string, err error) {
+	err = q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) error {
+		var command *redis.MapStringStringCmd
+		err := r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			command = p.HGetAll(ctx, r.OutsideKey(name, string(user)))
+			return nil
+		})
+		fields = command.Val()
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return fields, nil
+}
+
 // List returns at most limit members that come after the given user in the order of their ids, without former ones. It
 // starts at the first for "". The user of the last one is where the next page goes on.
-func (q *Queries) List(ctx context.Context, id domain.ConversationID, after domain.UserID, limit int) ([]Member, error) {
+func (q *Queries) List(
+	ctx context.Context, id domain.ConversationID, after domain.UserID, limit int,
+) (members []Member, err error) {
 	if _, ok := id.Partition(); !ok {
 		return nil, domain.Errorf(domain.NotFound, "there is no such conversation")
 	}
 	if !id.IsGroup() {
 		return q.listPair(ctx, id, after, limit)
 	}
-	users, err := q.client.ZRangeByLex(ctx, orderKey(id), &redis.ZRangeBy{
-		Min: "(" + string(after), Max: "+", Count: int64(limit),
-	}).Result()
+	err = q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) (err error) {
+		members, err = listGroup(ctx, r, id, after, limit)
+		return err
+	})
+	return members, err
+}
+
+func listGroup(
+	ctx context.Context, r *checkpoint.Reading, id domain.ConversationID, after domain.UserID, limit int,
+) ([]Member, error) {
+	var page *redis.StringSliceCmd
+	err := r.Pipelined(ctx, func(p redis.Pipeliner) error {
+		page = p.ZRangeByLex(ctx, r.OutsideKey(orderName, string(id)), &redis.ZRangeBy{
+			Min: "(" + string(after), Max: "+", Count: int64(limit),
+		})
+		return nil
+	})
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	users := page.Val()
 	if len(users) == 0 {
 		return nil, nil
 	}
-	values, err := q.client.HMGet(ctx, rosterKey(id), users...).Result()
+	var fields *redis.SliceCmd
+	err = r.Pipelined(ctx, func(p redis.Pipeliner) error {
+		fields = p.HMGet(ctx, r.OutsideKey(rosterName, string(id)), users...)
+		return nil
+	})
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	values := fields.Val()
 	members := make([]Member, 0, len(users))
 	for i, value := range values {
 		text, _ := value.(string)
@@ -102,15 +140,17 @@ func (q *Queries) listPair(ctx context.Context, id domain.ConversationID, after 
 // Counts returns how many members each of the conversations has now, in one round trip.
 func (q *Queries) Counts(ctx context.Context, ids []domain.ConversationID) ([]int64, error) {
 	commands := make([]*redis.IntCmd, len(ids))
-	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, id := range ids {
-			if id.IsGroup() {
-				commands[i] = p.ZCard(ctx, orderKey(id))
-			} else {
-				commands[i] = p.HLen(ctx, rosterKey(id))
+	err := q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) error {
+		return r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, id := range ids {
+				if id.IsGroup() {
+					commands[i] = p.ZCard(ctx, r.OutsideKey(orderName, string(id)))
+				} else {
+					commands[i] = p.HLen(ctx, r.OutsideKey(rosterName, string(id)))
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, unavailable(err)
@@ -118,8 +158,8 @@ func (q *Queries) Counts(ctx context.Context, ids []domain.ConversationID) ([]in
 	counts := make([]int64, len(ids))
 	for i, command := range commands {
 		counts[i] = command.Val()
-		if !ids[i].IsGroup() && counts[i] > 0 {
-			counts[i]-- // the guard
+		if !ids[i].IsGroup() {
+			counts[i] = min(max(counts[i]-1, 0), 2) // all but the guards
 		}
 	}
 	return counts, nil
@@ -131,15 +171,35 @@ func (q *Queries) Roster(ctx context.Context, id domain.ConversationID) (Roster,
 	if !ok {
 		return Roster{}, domain.Errorf(domain.NotFound, "there is no such conversation")
 	}
-	// The checkpoint first: what it has passed was written before it moved.
-	passed, err := checkpoint.NewRedisSource(q.client).Positions(ctx, Name, []int{partition})
+	var roster Roster
+	err := q.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) (err error) {
+		roster, err = readRoster(ctx, r, partition, id)
+		return err
+	})
 	if err != nil {
 		return Roster{}, unavailable(err)
+	}
+	return roster, nil
+}
+
+func readRoster(ctx context.Context, r *checkpoint.Reading, partition int, id domain.ConversationID) (Roster, error) {
+	// The checkpoint first: what it has passed was written before it moved.
+	passed, err := r.Positions(ctx, []int{partition})
+	if err != nil {
+		return Roster{}, err
 	}
 	roster := Roster{Conversation: id, Seq: passed[0]}
 	members := make(map[domain.UserID]Member) // a scan may return a field twice
 	var ended domain.Seq
-	err = scanRoster(ctx, q.client, rosterKey(id), func(field, value string) error {
+	page := func(ctx context.Context, key string, cursor uint64) (*redis.ScanCmd, error) {
+		var command *redis.ScanCmd
+		err := r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			command = p.HScan(ctx, key, cursor, "", rosterPage)
+			return nil
+		})
+		return command, err
+	}
+	err = scanRoster(ctx, page, r.OutsideKey(rosterName, string(id)), func(field, value string) error {
 		user := domain.UserID(field)
 		if field == dissolvedField {
 			ended = domain.Seq(parseInt(value))
@@ -152,7 +212,7 @@ func (q *Queries) Roster(ctx context.Context, id domain.ConversationID) (Roster,
 		return err
 	})
 	if err != nil {
-		return Roster{}, unavailable(err)
+		return Roster{}, err
 	}
 	for _, m := range members {
 		if ended > 0 {
@@ -164,14 +224,21 @@ func (q *Queries) Roster(ctx context.Context, id domain.ConversationID) (Roster,
 	return roster, nil
 }
 
+// rosterPage is how many fields of a roster are read at once.
+const rosterPage = 1000
+
 // scanRoster calls do for each field of a roster, some maybe twice. A roster of 100,000 is read in pieces, so that Redis is
 // not held up.
-func scanRoster(ctx context.Context, client redis.UniversalClient, key string, do func(field, value string) error) error {
+func scanRoster(
+	ctx context.Context, page func(ctx context.Context, key string, cursor uint64) (*redis.ScanCmd, error),
+	key string, do func(field, value string) error,
+) error {
 	for cursor := uint64(0); ; {
-		pairs, next, err := client.HScan(ctx, key, cursor, "", 1000).Result()
+		command, err := page(ctx, key, cursor)
 		if err != nil {
 			return err
 		}
+		pairs, next := command.Val()
 		for pair := range slices.Chunk(pairs, 2) {
 			if err := do(pair[0], pair[1]); err != nil {
 				return err
@@ -185,9 +252,9 @@ func scanRoster(ctx context.Context, client redis.UniversalClient, key string, d
 
 // UserSeq returns how many changes there were to the user's contacts, blocks, profile and settings.
 func (q *Queries) UserSeq(ctx context.Context, user domain.UserID) (int64, error) {
-	fields, err := q.client.HGetAll(ctx, seqName+":{"+string(user)+"}").Result()
+	fields, err := q.hash(ctx, seqName, user)
 	if err != nil {
-		return 0, unavailable(err)
+		return 0, err
 	}
 	var sum int64
 	for field, value := range fields {

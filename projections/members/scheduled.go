@@ -46,9 +46,9 @@ func (f *folding) schedule(e event, w *checkpoint.Writes) {
 
 // Scheduled returns the messages of a user that wait to be sent, the one that is sent first before the others.
 func (q *Queries) Scheduled(ctx context.Context, user domain.UserID) ([]Scheduled, error) {
-	fields, err := q.client.HGetAll(ctx, scheduledName+":{"+string(user)+"}").Result()
+	fields, err := q.hash(ctx, scheduledName, user)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	all := make([]Scheduled, 0, len(fields))
 	for field, value := range fields {

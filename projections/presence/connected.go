@@ -16,7 +16,7 @@ func (q *Queries) Connected(ctx context.Context, users []domain.UserID) ([]bool,
 			byPartition[partition] = append(byPartition[partition], id)
 		}
 	}
-	known, err := q.store.load(ctx, byPartition)
+	known, err := loadLive(ctx, q.live, byPartition)
 	if err != nil {
 		return nil, unavailable(err)
 	}

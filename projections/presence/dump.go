@@ -14,7 +14,7 @@ import (
 func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string, error) {
 	dump := make(map[string]string)
 	for name, key := range map[string]string{
-		"connection ": p.store.connectionsKey(partition), "user ": p.store.usersKey(partition),
+		"connection ": p.Key(partition, connectionsName), "user ": p.Key(partition, usersName),
 	} {
 		fields, err := p.Client().HGetAll(ctx, key).Result()
 		if err != nil {
@@ -24,7 +24,7 @@ func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string
 			dump[name+field] = value
 		}
 	}
-	offline, err := p.Client().ZRangeWithScores(ctx, p.store.offlineKey(partition), 0, -1).Result()
+	offline, err := p.Client().ZRangeWithScores(ctx, p.Key(partition, offlineName), 0, -1).Result()
 	if err != nil {
 		return nil, checkpoint.Outside(fmt.Errorf("read who goes offline: %w", err))
 	}

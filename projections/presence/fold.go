@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"mpim/domain"
 	"mpim/projections/checkpoint"
 	"mpim/schema"
@@ -36,7 +38,7 @@ func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *chec
 	if len(events) == 0 {
 		return nil, nil
 	}
-	known, err := p.store.load(ctx, map[int][]domain.UserID{f.partition: f.order})
+	known, err := load(ctx, p, map[int][]domain.UserID{f.partition: f.order})
 	if err != nil {
 		return nil, checkpoint.Outside(fmt.Errorf("read who is connected: %w", err))
 	}
@@ -80,8 +82,6 @@ type folding struct {
 
 func (f *folding) apply(e event, chosen choice) error {
 	u := f.users[e.user]
-	// Route and status have one tag, and so one guard.
-	lease := f.w.Guarded(f.p.store.statusKey(e.user), StatusTTL)
 	switch fact := e.fact.(type) {
 	case *domain.SessionConnected:
 		text, err := Connection{
@@ -94,9 +94,11 @@ func (f *folding) apply(e event, chosen choice) error {
 			u.connections = append(slices.Clip(u.connections), fact.Connection)
 		}
 		u.due = 0
-		f.w.HSet(f.p.store.connectionsKey(f.partition), string(fact.Connection), text)
-		lease.Do(e.Seq, "HSET", f.p.store.routeKey(e.user), string(fact.Connection), text)
-		lease.Do(e.Seq, "PEXPIRE", f.p.store.routeKey(e.user), strconv.FormatInt(RouteTTL.Milliseconds(), 10))
+		f.w.HSet(f.p.Key(f.partition, connectionsName), string(fact.Connection), text)
+		if lease := f.lease(e); lease != nil {
+			lease.Do(e.Seq, "HSET", f.p.store.routeKey(e.user), string(fact.Connection), text)
+			lease.Do(e.Seq, "PEXPIRE", f.p.store.routeKey(e.user), strconv.FormatInt(RouteTTL.Milliseconds(), 10))
+		}
 	case *domain.SessionDisconnected:
 		if !slices.Contains(u.connections, fact.Connection) {
 			return nil // known already
@@ -112,12 +114,18 @@ func (f *folding) apply(e event, chosen choice) error {
 				u.due = at + Grace.Milliseconds()
 			}
 		}
-		f.w.HDel(f.p.store.connectionsKey(f.partition), string(fact.Connection))
-		lease.Do(e.Seq, "HDEL", f.p.store.routeKey(e.user), string(fact.Connection))
+		f.w.HDel(f.p.Key(f.partition, connectionsName), string(fact.Connection))
+		if lease := f.lease(e); lease != nil {
+			lease.Do(e.Seq, "HDEL", f.p.store.routeKey(e.user), string(fact.Connection))
+		}
 	default:
 		return nil // Handles lets nothing else pass.
 	}
 	f.users[e.user] = u
+	lease := f.lease(e)
+	if lease == nil {
+		return nil
+	}
 	lease.HSet(e.Seq, usersField, u.String())
 	if chosen.at > 0 {
 		lease.Do(e.Seq, "NEWER", f.p.store.statusKey(e.user), choiceField, strconv.FormatInt(chosen.at, 10), chosen.String())
@@ -125,13 +133,36 @@ func (f *folding) apply(e event, chosen choice) error {
 	return nil
 }
 
+// lease returns what is written to the leases of the event's user: route and status, which have one tag and so one guard. It
+// is nil where nothing is. All builds write the same; a build that is not live is silent of what is so old that its lease has
+// run out, for the guard has run out with it.
+func (f *folding) lease(e event) *checkpoint.Guarded {
+	if !f.p.leases || !f.p.live && time.Since(e.At) > StatusTTL {
+		return nil
+	}
+	return f.w.Guarded(f.p.store.statusKey(e.user), StatusTTL)
+}
+
+// forgottenAfter is for how long a build that is not live keeps who went offline: nobody sweeps it.
+const forgottenAfter = time.Hour
+
 // write sets what the user has come to, and when it goes offline.
 func (f *folding) write(id domain.UserID) {
 	u := f.users[id]
-	f.w.HSet(f.p.store.usersKey(f.partition), string(id), u.String())
+	f.w.HSet(f.p.Key(f.partition, usersName), string(id), u.String())
+	offline := f.p.Key(f.partition, offlineName)
 	if len(u.connections) == 0 && u.due > u.seen {
-		f.w.Do("ZADD", f.p.store.offlineKey(f.partition), strconv.FormatInt(u.due, 10), string(id))
-		return
+		f.w.Do("ZADD", offline, strconv.FormatInt(u.due, 10), string(id))
+	} else {
+		f.w.Do("ZREM", offline, string(id))
 	}
-	f.w.Do("ZREM", f.p.store.offlineKey(f.partition), string(id))
+	if !f.p.live {
+		f.w.Do("ZREMRANGEBYSCORE", offline, "-inf", strconv.FormatInt(time.Now().Add(-forgottenAfter).UnixMilli(), 10))
+	}
+}
+
+// Pipelined implements build.
+func (p *Projection) Pipelined(ctx context.Context, ask func(redis.Pipeliner) error) error {
+	_, err := p.Client().Pipelined(ctx, ask)
+	return err
 }

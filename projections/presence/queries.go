@@ -14,10 +14,24 @@ import (
 )
 
 // Queries reads presence. Its errors are of kind Unavailable where Redis is out of reach.
-type Queries struct{ store store }
+type Queries struct {
+	store store
+	live  *checkpoint.Live
+}
 
-// NewQueries returns queries on the live state.
-func NewQueries(client redis.UniversalClient) *Queries { return &Queries{store{client: client}} }
+// NewQueries returns queries on the live build.
+func NewQueries(client redis.UniversalClient) *Queries {
+	return &Queries{store{client: client}, checkpoint.NewLive(client, Name)}
+}
+
+// loadLive reads what the live build knows of users, by partition, in one round trip.
+func loadLive(ctx context.Context, live *checkpoint.Live, byPartition map[int][]domain.UserID) (l loaded, err error) {
+	err = live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) (err error) {
+		l, err = load(ctx, r, byPartition)
+		return err
+	})
+	return l, err
+}
 
 // Get returns what others are told about each of the users, in their order, in one round trip. Ids that are none are
 // offline for ever.
@@ -28,7 +42,7 @@ func (q *Queries) Get(ctx context.Context, users []domain.UserID) ([]Presence, e
 			byPartition[partition] = append(byPartition[partition], id)
 		}
 	}
-	known, err := q.store.load(ctx, byPartition)
+	known, err := loadLive(ctx, q.live, byPartition)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -48,12 +62,13 @@ func (q *Queries) Connections(ctx context.Context, id domain.UserID) ([]Connecti
 // Choices keeps what users choose to be seen as.
 type Choices struct {
 	store     store
+	live      *checkpoint.Live
 	publisher Publisher
 }
 
 // NewChoices returns choices that tell changes to the publisher; nil tells nobody.
 func NewChoices(client redis.UniversalClient, publisher Publisher) *Choices {
-	return &Choices{store{client: client}, publisher}
+	return &Choices{store{client: client}, checkpoint.NewLive(client, Name), publisher}
 }
 
 // maxText bounds what a user says about its status, in characters.
@@ -88,7 +103,7 @@ func (c *Choices) Set(ctx context.Context, id domain.UserID, status Status, text
 	if err != nil {
 		return unavailable(err)
 	}
-	known, err := c.store.load(ctx, map[int][]domain.UserID{partition: {id}})
+	known, err := loadLive(ctx, c.live, map[int][]domain.UserID{partition: {id}})
 	if err != nil {
 		return unavailable(err)
 	}

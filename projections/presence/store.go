@@ -18,22 +18,18 @@ const (
 	StatusTTL = 5 * time.Minute
 )
 
-// store knows the keys.
+// store knows the keys of leases, which are the same for all builds. Space stands in front of them in tests.
 type store struct {
 	client redis.UniversalClient
 	space  string
 }
 
-// Keys that live with the checkpoint.
-func (s store) connectionsKey(partition int) string {
-	return schema.PartitionKey(partition, s.space+"connections")
-}
-
-func (s store) usersKey(partition int) string { return schema.PartitionKey(partition, s.space+"users") }
-
-func (s store) offlineKey(partition int) string {
-	return schema.PartitionKey(partition, s.space+"offline")
-}
+// Names of keys that live with the checkpoint.
+const (
+	connectionsName = "connections"
+	usersName       = "users"
+	offlineName     = "offline"
+)
 
 // choicesKey is beside the fold: what users choose is not in the log.
 func choicesKey(partition int) string { return schema.PartitionKey(partition, "choices") }
@@ -57,19 +53,25 @@ type loaded struct {
 	choices map[domain.UserID]choice
 }
 
+// build is one to read from: checkpoint.Reading, or the one that is fed.
+type build interface {
+	Key(partition int, name string) string
+	Pipelined(ctx context.Context, ask func(p redis.Pipeliner) error) error
+}
+
 // load reads what is known of users, by partition, in one round trip.
-func (s store) load(ctx context.Context, byPartition map[int][]domain.UserID) (l loaded, err error) {
+func load(ctx context.Context, from build, byPartition map[int][]domain.UserID) (l loaded, err error) {
 	l = loaded{make(map[domain.UserID]user), make(map[domain.UserID]choice)}
 	type reply struct{ users, choices *redis.SliceCmd }
 	replies := make(map[int]reply, len(byPartition))
-	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	err = from.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for partition, ids := range byPartition {
 			fields := make([]string, len(ids))
 			for i, id := range ids {
 				fields[i] = string(id)
 			}
 			replies[partition] = reply{
-				p.HMGet(ctx, s.usersKey(partition), fields...), p.HMGet(ctx, choicesKey(partition), fields...),
+				p.HMGet(ctx, from.Key(partition, usersName), fields...), p.HMGet(ctx, choicesKey(partition), fields...),
 			}
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mpim/domain"
+	"mpim/projections/checkpoint"
 	"mpim/schema"
 )
 
@@ -55,7 +57,7 @@ type SweeperConfig struct {
 // connection was lost.
 type Sweeper struct {
 	config SweeperConfig
-	store  store
+	live   *checkpoint.Live
 }
 
 const (
@@ -75,7 +77,7 @@ func NewSweeper(c SweeperConfig) *Sweeper {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Sweeper{config: c, store: store{client: c.Client}}
+	return &Sweeper{config: c, live: checkpoint.NewLive(c.Client, Name)}
 }
 
 // Run sweeps a partition until ctx ends; then it returns nil. Whoever holds the lease of the presence projection runs it.
@@ -110,10 +112,13 @@ func (s *Sweeper) sweepGateways(ctx context.Context, partition int) error {
 	if err != nil || len(silent) == 0 {
 		return err
 	}
-	byGateway := make(map[string][]Connection)
-	err = s.scan(ctx, partition, func(c Connection) { byGateway[c.Gateway] = append(byGateway[c.Gateway], c) })
+	all, err := s.scan(ctx, partition)
 	if err != nil {
 		return err
+	}
+	byGateway := make(map[string][]Connection)
+	for _, c := range all {
+		byGateway[c.Gateway] = append(byGateway[c.Gateway], c)
 	}
 	var failures []error
 	for _, one := range silent {
@@ -159,17 +164,13 @@ func (s *Sweeper) expire(ctx context.Context, connections []Connection) error {
 // the connection came to be known only after the lease was ended.
 func (s *Sweeper) SweepOrphans(ctx context.Context, partition int) error {
 	oldest := time.Now().Add(-orphanAge)
-	var old []Connection
-	err := s.scan(ctx, partition, func(c Connection) {
-		if c.At.Before(oldest) {
-			old = append(old, c)
-		}
-	})
+	all, err := s.scan(ctx, partition)
+	old := slices.DeleteFunc(all, func(c Connection) bool { return !c.At.Before(oldest) })
 	if err != nil || len(old) == 0 {
 		return err
 	}
 	// After the scan, so that a lease that was taken meanwhile is seen.
-	leases, err := s.store.client.HGetAll(ctx, schema.PartitionKey(partition, "gateways")).Result()
+	leases, err := s.config.Client.HGetAll(ctx, schema.PartitionKey(partition, "gateways")).Result()
 	if err != nil {
 		return fmt.Errorf("read the leases of gateways: %w", err)
 	}
@@ -186,22 +187,35 @@ func (s *Sweeper) SweepOrphans(ctx context.Context, partition int) error {
 	return s.expire(ctx, orphans)
 }
 
-// scan calls each with the connections of a partition, some maybe twice.
-func (s *Sweeper) scan(ctx context.Context, partition int, each func(Connection)) error {
+// scan returns the connections of a partition, some maybe twice.
+func (s *Sweeper) scan(ctx context.Context, partition int) (all []Connection, err error) {
+	err = s.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) (err error) {
+		all, err = scanConnections(ctx, r, partition)
+		return err
+	})
+	return all, err
+}
+
+func scanConnections(ctx context.Context, r *checkpoint.Reading, partition int) (all []Connection, err error) {
 	for cursor := uint64(0); ; {
-		pairs, next, err := s.store.client.HScan(ctx, s.store.connectionsKey(partition), cursor, "", 1000).Result()
+		var page *redis.ScanCmd
+		err := r.Pipelined(ctx, func(p redis.Pipeliner) error {
+			page = p.HScan(ctx, r.Key(partition, connectionsName), cursor, "", 1000)
+			return nil
+		})
 		if err != nil {
-			return fmt.Errorf("read the registry of connections: %w", err)
+			return nil, fmt.Errorf("read the registry of connections: %w", err)
 		}
+		pairs, next := page.Val()
 		for i := 0; i+1 < len(pairs); i += 2 {
 			c, err := parseConnection(pairs[i], pairs[i+1])
 			if err != nil {
-				return err
+				return nil, err
 			}
-			each(c)
+			all = append(all, c)
 		}
 		if cursor = next; cursor == 0 {
-			return nil
+			return all, nil
 		}
 	}
 }
@@ -211,37 +225,49 @@ const offlineAtOnce = 500
 
 // sweepOffline tells of users whose grace has passed.
 func (s *Sweeper) sweepOffline(ctx context.Context, partition int) error {
-	key := s.store.offlineKey(partition)
-	for {
-		now := time.Now()
-		due, err := s.store.client.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{
-			Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: offlineAtOnce,
-		}).Result()
-		if err != nil {
-			return fmt.Errorf("read who goes offline: %w", err)
+	return s.live.Read(ctx, func(ctx context.Context, r *checkpoint.Reading) error {
+		for {
+			now := time.Now()
+			var page *redis.ZSliceCmd
+			err := r.Pipelined(ctx, func(p redis.Pipeliner) error {
+				page = p.ZRangeByScoreWithScores(ctx, r.Key(partition, offlineName), &redis.ZRangeBy{
+					Min: "-inf", Max: strconv.FormatInt(now.UnixMilli(), 10), Count: offlineAtOnce,
+				})
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("read who goes offline: %w", err)
+			}
+			due := page.Val()
+			if len(due) == 0 {
+				return nil
+			}
+			if err := s.tellOffline(ctx, r, partition, due, now); err != nil {
+				return err
+			}
+			// Told first, taken off afterwards: told twice does no harm. Who is to go later by now, having come and gone again,
+			// has a higher score and stays.
+			last := strconv.FormatFloat(due[len(due)-1].Score, 'f', 0, 64)
+			err = r.Pipelined(ctx, func(p redis.Pipeliner) error {
+				p.ZRemRangeByScore(ctx, r.Key(partition, offlineName), "-inf", last)
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("take off who went offline: %w", err)
+			}
 		}
-		if len(due) == 0 {
-			return nil
-		}
-		if err := s.tellOffline(ctx, partition, due, now); err != nil {
-			return err
-		}
-		// Told first, taken off afterwards: told twice does no harm. Who is to go later by now, having come and gone again,
-		// has a higher score and stays.
-		last := strconv.FormatFloat(due[len(due)-1].Score, 'f', 0, 64)
-		if err := s.store.client.ZRemRangeByScore(ctx, key, "-inf", last).Err(); err != nil {
-			return fmt.Errorf("take off who went offline: %w", err)
-		}
-	}
+	})
 }
 
-func (s *Sweeper) tellOffline(ctx context.Context, partition int, due []redis.Z, now time.Time) error {
+func (s *Sweeper) tellOffline(
+	ctx context.Context, r *checkpoint.Reading, partition int, due []redis.Z, now time.Time,
+) error {
 	ids := make([]domain.UserID, 0, len(due))
 	for _, one := range due {
 		name, _ := one.Member.(string)
 		ids = append(ids, domain.UserID(name))
 	}
-	known, err := s.store.load(ctx, map[int][]domain.UserID{partition: ids})
+	known, err := load(ctx, r, map[int][]domain.UserID{partition: ids})
 	if err != nil {
 		return fmt.Errorf("read who goes offline: %w", err)
 	}

@@ -18,6 +18,9 @@
 // 50 and 102, hash by sequence 70 and 76, sorted set 116 and 122. Sequences are dense, so in a list the place of any event
 // follows from that of the last one, which range.lua looks at first; a range or a single event is one call.
 //
+// A build that is not live leaves out what would have run out by now: it would hold the whole past of the log for TTL, in
+// memory. So it may begin later in a conversation than one that has been live all the time.
+//
 // A list has no gap by construction. Where an event does not join up with the last (one was discarded, the list expired),
 // the list begins anew with it, and who asks for more is told so.
 package recent

@@ -13,7 +13,7 @@ import (
 // Dump returns what is kept of a partition in one form whatever way it came about: each event by conversation and sequence.
 // Events older than TTL are left out, since it is chance whether they are still kept.
 func (p *Projection) Dump(ctx context.Context, partition int) (map[string]string, error) {
-	prefix := p.Key(partition, "recent:")
+	prefix := p.Key(partition, keyPrefix)
 	keys, err := p.Keys(ctx, prefix)
 	if err != nil {
 		return nil, err

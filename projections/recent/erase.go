@@ -36,7 +36,7 @@ func (p *Projection) loadErased(ctx context.Context, all []*conversation) error 
 	if len(ranges) == 0 {
 		return nil
 	}
-	replies, err := readRanges(ctx, p.Client(), ranges)
+	replies, err := readRanges(ctx, direct{p.Client()}, ranges)
 	if err != nil {
 		return checkpoint.Outside(fmt.Errorf("read what is erased: %w", err))
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
 	"mpim/projections/checkpoint"
@@ -20,6 +23,8 @@ type conversation struct {
 	stored  map[domain.Seq]Event
 	changed []domain.Seq
 	erased  []erasure
+	// old says that those that are added would have run out by now.
+	old bool
 }
 
 func (p *Projection) fold(ctx context.Context, records []*schema.Record, w *checkpoint.Writes) error {
@@ -66,7 +71,7 @@ func (p *Projection) sort(records []*schema.Record) (all []*conversation, change
 		}
 		c := byID[r.Conversation()]
 		if c == nil {
-			c = &conversation{id: r.Conversation(), key: p.Key(r.Partition, "recent:"+string(r.Conversation()))}
+			c = &conversation{id: r.Conversation(), key: p.Key(r.Partition, keyName(r.Conversation()))}
 			byID[c.id] = c
 			all = append(all, c)
 		}
@@ -83,6 +88,8 @@ func (p *Projection) sort(records []*schema.Record) (all []*conversation, change
 			c.added = c.added[:0]
 		}
 		c.added = append(c.added, e)
+		// A build that comes late to a long history shall not hold all of it for the next days.
+		c.old = !p.live && time.Since(r.At) > TTL
 		concerned, err := concerns(r)
 		if err != nil {
 			return nil, nil, err
@@ -138,7 +145,7 @@ func (p *Projection) load(ctx context.Context, changes []change) error {
 	if len(ranges) == 0 {
 		return nil
 	}
-	replies, err := readRanges(ctx, p.Client(), ranges)
+	replies, err := readRanges(ctx, direct{p.Client()}, ranges)
 	if err != nil {
 		return checkpoint.Outside(fmt.Errorf("read what is changed: %w", err))
 	}
@@ -236,7 +243,7 @@ func (c *conversation) write(w *checkpoint.Writes) {
 	for _, seq := range c.changed {
 		w.Do("PUT", c.key, limit, formatSeq(seq), c.stored[seq].element())
 	}
-	if len(c.added) == 0 {
+	if len(c.added) == 0 || c.old {
 		return
 	}
 	args := make([]string, 0, 2+len(c.added))
@@ -249,3 +256,12 @@ func (c *conversation) write(w *checkpoint.Writes) {
 }
 
 func formatSeq(seq domain.Seq) string { return strconv.FormatInt(int64(seq), 10) }
+
+// direct is a pipeline to whatever build the keys belong to.
+type direct struct{ client redis.UniversalClient }
+
+// Pipelined implements pipeline.
+func (d direct) Pipelined(ctx context.Context, ask func(p redis.Pipeliner) error) error {
+	_, err := d.client.Pipelined(ctx, ask)
+	return err
+}

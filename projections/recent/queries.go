@@ -11,14 +11,16 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
-	"mpim/schema"
+	"mpim/projections/checkpoint"
 )
 
 // Queries reads recent events. Its errors are of kind Unavailable where Redis is out of reach.
-type Queries struct{ client redis.UniversalClient }
+type Queries struct{ live *checkpoint.Live }
 
-// NewQueries returns queries on the live state.
-func NewQueries(client redis.UniversalClient) *Queries { return &Queries{client: client} }
+// NewQueries returns queries on the live build.
+func NewQueries(client redis.UniversalClient) *Queries {
+	return &Queries{live: checkpoint.NewLive(client, Name)}
+}
 
 // Range asks for the events of one conversation above After, at most Limit of them.
 type Range struct {
@@ -68,15 +70,23 @@ func (q *Queries) Since(ctx context.Context, id domain.ConversationID, after dom
 
 // Ranges answers several ranges in one round trip, in their order. An error is of kind NotFound where an id is none.
 func (q *Queries) Ranges(ctx context.Context, ranges []Range) ([]Events, error) {
-	keys := make([]keyRange, len(ranges))
+	partitions := make([]int, len(ranges))
 	for i, r := range ranges {
 		partition, ok := r.Conversation.Partition()
 		if !ok {
 			return nil, domain.Errorf(domain.NotFound, "there is no such conversation")
 		}
-		keys[i] = keyRange{schema.PartitionKey(partition, "recent:"+string(r.Conversation)), r.After, r.Limit}
+		partitions[i] = partition
 	}
-	replies, err := readRanges(ctx, q.client, keys)
+	var replies []rangeReply
+	err := q.live.Read(ctx, func(ctx context.Context, reading *checkpoint.Reading) (err error) {
+		keys := make([]keyRange, len(ranges))
+		for i, r := range ranges {
+			keys[i] = keyRange{reading.Key(partitions[i], keyName(r.Conversation)), r.After, r.Limit}
+		}
+		replies, err = readRanges(ctx, reading, keys)
+		return err
+	})
 	if err != nil {
 		return nil, domain.Wrap(domain.Unavailable, err, "recent events cannot be read now")
 	}
@@ -142,23 +152,29 @@ type rangeReply struct {
 	elements    []string
 }
 
+// pipeline sends what ask asks for in one round trip.
+type pipeline interface {
+	Pipelined(ctx context.Context, ask func(p redis.Pipeliner) error) error
+}
+
 // readRanges reads several keys in one round trip, two where a server does not know the script.
-func readRanges(ctx context.Context, client redis.UniversalClient, ranges []keyRange) ([]rangeReply, error) {
+func readRanges(ctx context.Context, through pipeline, ranges []keyRange) ([]rangeReply, error) {
 	commands := make([]*redis.Cmd, len(ranges))
-	read := func() error {
-		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	read := func(run func(p redis.Pipeliner, keys []string, args ...any) *redis.Cmd) error {
+		return through.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, r := range ranges {
-				commands[i] = p.EvalSha(ctx, rangeScript.Hash(), []string{r.key}, int64(r.after), r.limit)
+				commands[i] = run(p, []string{r.key}, int64(r.after), r.limit)
 			}
 			return nil
 		})
-		return err
 	}
-	err := read()
+	err := read(func(p redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
+		return p.EvalSha(ctx, rangeScript.Hash(), keys, args...)
+	})
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err = rangeScript.Load(ctx, client).Err(); err == nil {
-			err = read()
-		}
+		err = read(func(p redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
+			return p.Eval(ctx, rangeLua, keys, args...)
+		})
 	}
 	if err != nil {
 		return nil, err

@@ -68,6 +68,11 @@ func (t Table) columns(db *database.DB, name string, comments map[string]string)
 
 func indexName(table string, n int) string { return fmt.Sprintf("%s_i%d", table, n+1) }
 
+// Fence implements builds.Code.
+func (c Code) Fence(ctx context.Context, b builds.Build) error {
+	return checkpoint.SQL{DB: c.DB, Build: b}.Fence(ctx)
+}
+
 // lockWait is how long a statement that defines something waits for those who read it. Whoever comes meanwhile waits
 // behind it, so it is short.
 const lockWait = time.Second

@@ -2,7 +2,6 @@ package tables
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -144,25 +143,4 @@ func (p *Projection) chosen(records []*schema.Record) []*schema.Record {
 		return records
 	}
 	return slices.DeleteFunc(slices.Clone(records), other)
-}
-
-// Retry replays what is parked by a key of a partition; see checkpoint.SQL. Open opens what is sealed in the events.
-func (p *Projection) Retry(
-	ctx context.Context, partition int, key projections.Key, open func(ctx context.Context, records []*schema.Record) error,
-) (int, error) {
-	c, err := p.checkpoints(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return c.Retry(ctx, partition, key, func(ctx context.Context, tx bun.Tx, records []*schema.Record) error {
-		if err := open(ctx, records); err != nil {
-			return projections.Outside(err)
-		}
-		for _, r := range records {
-			if r.Broken != nil {
-				return fmt.Errorf("event %s at %s: %w", r.ID, r, r.Broken)
-			}
-		}
-		return p.prepare(records)(ctx, &Tx{Tx: tx, DB: p.db, build: c.Build})
-	})
 }

@@ -25,13 +25,17 @@ const (
 	foldFrom = 5 * time.Minute
 )
 
+// registryOf is the projection that keeps the registry of connections. Which of its builds is read, the hash under its
+// schema.BuildsKey says.
+const registryOf = "presence"
+
 // Names of keys that live with a partition.
 const (
 	presenceName    = "presence"
 	gatewaysName    = "gateways"
 	connectionsName = "connections"
 	checkpointName  = "checkpoint:push"
-	registryName    = "checkpoint:presence"
+	registryName    = "checkpoint:" + registryOf
 	metaName        = "meta"
 	logName         = "log"
 	aggregatePrefix = "agg:"

@@ -24,13 +24,17 @@ const (
 // registry of connections from now on, so that it misses none: some minutes back, or more where the registry, which is a
 // projection of the log, lags behind.
 func (b *Bus) PresenceStart(ctx context.Context) ([]schema.StreamID, error) {
+	space, err := b.registry(ctx)
+	if err != nil {
+		return nil, err
+	}
 	registries := make([]*redis.SliceCmd, b.partitions)
 	heads := make([]*redis.StringCmd, b.partitions)
 	var clock *redis.TimeCmd
-	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		clock = p.Time(ctx)
 		for partition := range b.partitions {
-			registries[partition] = p.HMGet(ctx, schema.PartitionKey(partition, registryName), "seq", "id")
+			registries[partition] = p.HMGet(ctx, schema.PartitionKey(partition, space+registryName), "seq", "id")
 			heads[partition] = p.HGet(ctx, schema.PartitionKey(partition, metaName), "seq")
 		}
 		return nil
@@ -47,6 +51,21 @@ func (b *Bus) PresenceStart(ctx context.Context) ([]schema.StreamID, error) {
 		start[partition].Milliseconds = uint64(max(back, 0))
 	}
 	return start, nil
+}
+
+// registry returns what stands in front of the keys of the registry that is read now. A build that was read a moment ago is
+// fed and kept for some seconds more, so there is no need to look again while it is read.
+func (b *Bus) registry(ctx context.Context) (space string, err error) {
+	values, err := b.client.HMGet(ctx, schema.BuildsKey(registryOf), schema.LiveField).Result()
+	if err != nil {
+		return "", unreachable(err)
+	}
+	text, _ := values[0].(string)
+	live := schema.ParseLiveBuild(text)
+	if live.Number == 0 {
+		return "", unreachable(errors.New("no build of presence is live"))
+	}
+	return schema.BuildSpace(registryOf, live.Number), nil
 }
 
 // registryAt returns the sequence up to which the registry is folded, and its entry in the log.
@@ -67,7 +86,11 @@ func registryAt(checkpoint *redis.SliceCmd) (seq string, id schema.StreamID) {
 // Connections calls each with all live connections of the users of a partition, as far as the registry knows them. What
 // changes meanwhile may or may not be seen.
 func (b *Bus) Connections(ctx context.Context, partition int, each func(domain.ConnectionID, schema.Connection)) error {
-	key := schema.PartitionKey(partition, connectionsName)
+	space, err := b.registry(ctx)
+	if err != nil {
+		return err
+	}
+	key := schema.PartitionKey(partition, space+connectionsName)
 	for cursor := uint64(0); ; {
 		page, next, err := b.client.HScan(ctx, key, cursor, "", pageSize).Result()
 		if err != nil {

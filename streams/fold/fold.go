@@ -1,4 +1,5 @@
-// Package fold computes the decision state of aggregates from their events, as it should stand in Redis beside the log.
+// Package fold computes the decision state of aggregates and the due list of timers from events, as they should stand in
+// Redis beside the log. [Verify] compares, [Rebuild] puts right what differs.
 //
 // # Design
 //
@@ -6,11 +7,17 @@
 // Evolve of the aggregate's package; what is added here is what the script adds: sequences, ordinals and versions. A version
 // counts commits that changed a rule, and which events were one commit is told by their ids: those behind the first differ
 // from it in a known way.
+//
+// Rebuild may run while commands go on. It reads an aggregate and the partition's counter at one instant, folds up to there,
+// and writes only if no event of that aggregate came since, which the script that writes sees in the log itself. Otherwise it
+// reads and folds on. Rejected: to compare fields with what was read, since a command may have set a damaged field to the very
+// value that the damage had; and to close the partition, which is not needed.
 package fold
 
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"mpim/domain"
 	"mpim/domain/account"
@@ -25,7 +32,11 @@ type Partition struct {
 	Seq int64
 	// Aggregates are those that have events.
 	Aggregates map[domain.Aggregate]*Aggregate
+	// Due is the due list: when each timer fires, by its name.
+	Due map[string]time.Time
 
+	// load returns what an aggregate had before the first event that is folded; nil where that is the first of all.
+	load func(domain.Aggregate) (domain.Fields, error)
 	// The commit to which the last event belongs: its first event's id, how many it has, and whether it raised the version.
 	first  domain.EventID
 	owner  domain.Aggregate
@@ -48,11 +59,14 @@ type Aggregate struct {
 type state interface {
 	// apply returns the fields that the event may have changed, with their values; absent ones are empty.
 	apply(e domain.Event) domain.Fields
+	// resume takes over what is stored.
+	resume(fields domain.Fields) error
 }
 
 // rules are the functions of an aggregate's package.
 type rules[S any] struct {
 	state   S
+	load    func(domain.Fields) (S, error)
 	evolve  func(S, domain.Event) S
 	touched func(domain.Event) []string
 	store   func(S, string) (string, bool)
@@ -71,19 +85,29 @@ func (r *rules[S]) apply(e domain.Event) domain.Fields {
 	return changed
 }
 
+func (r *rules[S]) resume(fields domain.Fields) (err error) {
+	r.state, err = r.load(fields)
+	return err
+}
+
 func newState(kind domain.AggregateKind) state {
 	switch kind {
 	case domain.Account:
-		return &rules[account.State]{evolve: account.Evolve, touched: account.Touched, store: account.Store}
+		return &rules[account.State]{load: account.Load, evolve: account.Evolve, touched: account.Touched, store: account.Store}
 	case domain.Pair:
-		return &rules[pair.State]{evolve: pair.Evolve, touched: pair.Touched, store: pair.Store}
+		return &rules[pair.State]{load: pair.Load, evolve: pair.Evolve, touched: pair.Touched, store: pair.Store}
 	default:
-		return &rules[conversation.State]{evolve: conversation.Evolve, touched: conversation.Touched, store: conversation.Store}
+		return &rules[conversation.State]{load: conversation.Load, evolve: conversation.Evolve, touched: conversation.Touched, store: conversation.Store}
 	}
 }
 
 // New returns a fold that has seen nothing.
-func New() *Partition { return &Partition{Aggregates: make(map[domain.Aggregate]*Aggregate)} }
+func New() *Partition { return Resume(0, nil) }
+
+// Resume returns a fold that goes on behind a sequence with which a commit ended. Load returns what an aggregate had then.
+func Resume(seq int64, load func(domain.Aggregate) (domain.Fields, error)) *Partition {
+	return &Partition{Seq: seq, Aggregates: make(map[domain.Aggregate]*Aggregate), Due: make(map[string]time.Time), load: load}
+}
 
 // Add folds the next event. An event without an aggregate changes no decision state. The error says why an event cannot be
 // folded; it is passed over then.
@@ -99,10 +123,9 @@ func (p *Partition) Add(r *schema.Record) error {
 	if err != nil {
 		return fmt.Errorf("fold: %w", err)
 	}
-	a := p.Aggregates[r.Aggregate]
-	if a == nil {
-		a = &Aggregate{Fields: make(domain.Fields), state: newState(r.Aggregate.Kind)}
-		p.Aggregates[r.Aggregate] = a
+	a, err := p.aggregate(r.Aggregate)
+	if err != nil {
+		return err
 	}
 	if p.events > 0 && r.Aggregate == p.owner && p.first.Behind(p.events) == r.ID {
 		p.events++
@@ -114,6 +137,35 @@ func (p *Partition) Add(r *schema.Record) error {
 		a.Fields[domain.SeqField] = r.ConversationSeq.String()
 		a.Fields[domain.OrdinalField] = strconv.FormatInt(r.Ordinal, 10)
 	}
+	p.set(a, event)
+	if r.Aggregate.Kind != domain.Account {
+		p.time(r.Aggregate, event)
+	}
+	return nil
+}
+
+// aggregate returns what is known of an aggregate.
+func (p *Partition) aggregate(of domain.Aggregate) (*Aggregate, error) {
+	if a := p.Aggregates[of]; a != nil {
+		return a, nil
+	}
+	a := &Aggregate{Fields: make(domain.Fields), state: newState(of.Kind)}
+	if p.load != nil {
+		fields, err := p.load(of)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.state.resume(fields); err != nil {
+			return nil, fmt.Errorf("state of %s: %w", of, err)
+		}
+		a.Fields, a.version = fields, fields.Int(domain.VersionField)
+	}
+	p.Aggregates[of] = a
+	return a, nil
+}
+
+// set changes the fields that an event changes, and the version once a commit.
+func (p *Partition) set(a *Aggregate, event domain.Event) {
 	for field, value := range a.state.apply(event) {
 		if value == "" {
 			delete(a.Fields, field)
@@ -126,5 +178,15 @@ func (p *Partition) Add(r *schema.Record) error {
 			a.Fields[domain.VersionField] = strconv.FormatInt(a.version, 10)
 		}
 	}
-	return nil
+}
+
+// time puts timers on the due list and takes them off.
+func (p *Partition) time(of domain.Aggregate, event domain.Event) {
+	set, cancel := conversation.Timers(of, event)
+	for _, timer := range set {
+		p.Due[timer.Name] = timer.At
+	}
+	for _, name := range cancel {
+		delete(p.Due, name)
+	}
 }

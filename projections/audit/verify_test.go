@@ -1,0 +1,621 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"mpim/projections/audit"
+	"mpim/projections/database"
+	"mpim/projections/projectionstest"
+	"mpim/schema"
+	"mpim/schema/proof"
+)
+
+// Heads and Entries let the stream be verified.
+func (s *stream) Heads(context.Context) ([]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heads := make([]int64, len(s.logs))
+	for partition, log := range s.logs {
+		heads[partition] = s.trimmed[partition] + int64(len(log.Records)-int(s.trimmed[partition]))
+	}
+	return heads, nil
+}
+
+func (s *stream) Entries(_ context.Context, partition int, after string, limit int) ([]*schema.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entries := s.logs[partition].Records[s.trimmed[partition]:]
+	if s.shown != nil {
+		entries = s.shown(partition, entries)
+	}
+	if after != "" {
+		entries = entries[1+slices.IndexFunc(entries, func(r *schema.Record) bool { return r.StreamID == after }):]
+	}
+	return entries[:min(len(entries), limit)], nil
+}
+
+func (f *fixture) verifier() *audit.Verifier {
+	return &audit.Verifier{DB: f.db, Log: logID, Partitions: partitions, Keys: f.keys, Stream: f.stream, Witness: f.witness}
+}
+
+func (f *fixture) verify(v *audit.Verifier) *audit.Report {
+	f.Helper()
+	report, err := v.Verify(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return report
+}
+
+// wantOK wants a verification to find nothing.
+func (f *fixture) wantOK(v *audit.Verifier) *audit.Report {
+	f.Helper()
+	report := f.verify(v)
+	if !report.OK() {
+		f.Fatalf("problems: %+v", report.Problems)
+	}
+	h := f.newest()
+	if len(h.Trees) == 0 { // of no events
+		h.Trees = make([]tlog.Tree, partitions)
+		for n := range h.Trees {
+			h.Trees[n].Hash = report.Partitions[n].Root
+		}
+	}
+	for partition, p := range report.Partitions {
+		if p.Partition != partition || p.Events != h.Trees[partition].N || p.Root != h.Trees[partition].Hash {
+			f.Fatalf("partition %d: %+v, want %+v", partition, p, h.Trees[partition])
+		}
+	}
+	return report
+}
+
+// wantProblem wants a verification to find a problem at a position, with some words in it, and no other.
+func wantProblem(t *testing.T, report *audit.Report, position string, words ...string) {
+	t.Helper()
+	found := false
+	for _, p := range report.Problems {
+		match := p.Position == position
+		for _, w := range words {
+			match = match && strings.Contains(p.What, w)
+		}
+		found = found || match
+		if place, _, ok := strings.Cut(p.Position, ":"); ok && fmt.Sprint(p.Partition) != place {
+			t.Errorf("partition %d at %s", p.Partition, p.Position)
+		}
+	}
+	if !found {
+		t.Errorf("no problem at %s with %q: %+v", position, words, report.Problems)
+	}
+}
+
+// wantOnly is wantProblem where nothing else may be found.
+func wantOnly(t *testing.T, report *audit.Report, position string, words ...string) {
+	t.Helper()
+	wantProblem(t, report, position, words...)
+	if len(report.Problems) != 1 {
+		t.Errorf("%d problems: %+v", len(report.Problems), report.Problems)
+	}
+}
+
+// filled returns a log of some heads and segments: partition 0 has 340 events, partition 1 has 40.
+func filled(t *testing.T, db *database.DB) *fixture {
+	t.Helper()
+	f := newFixture(t, db)
+	for _, n := range []int{10, 20, 30, 280} {
+		f.add(0, n)
+		f.add(1, 10)
+	}
+	return f
+}
+
+func TestSoundLogVerifies(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		f := newFixture(t, db)
+		f.wantOK(f.verifier())
+		kept := []audit.KeptHead{}
+		steps := int64(0)
+		for round, n := range []int{1, 255, 1, 3, 700, 2} {
+			f.add(round%2, n)
+			f.stream.add(t, 1, round) // not archived yet
+			v := f.verifier()
+			v.Against = kept
+			v.Step = func(n int64) { steps += n }
+			kept = append(kept, audit.KeptHead{Name: fmt.Sprintf("file %d", round), Signed: f.wantOK(v).Note})
+		}
+		if steps == 0 {
+			t.Error("nothing is told of the progress")
+		}
+		f.sign()
+		for n := range kept {
+			v := f.verifier()
+			v.Since, v.Against = &kept[n], kept
+			read := int64(0)
+			v.Step = func(n int64) { read += n }
+			f.wantOK(v)
+			h, err := f.keys.Open(kept[n].Signed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh := int64(0)
+			for partition, tree := range f.newest().Trees {
+				fresh += tree.N - h.Trees[partition].N
+			}
+			v.Step = func(n int64) { read += n }
+			if read = 0; fresh != 0 {
+				f.wantOK(v)
+			}
+			if read > fresh {
+				t.Errorf("since file %d %d events were read, and %d are new", n, read, fresh)
+			}
+		}
+		for _, p := range []int{0, 1} {
+			f.stream.trimmed[p] = 5
+		}
+		f.wantOK(f.verifier())
+	})
+}
+
+// Merging segments changes no hash.
+func TestMergedLogVerifies(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		f := newFixture(t, db)
+		for range 15 {
+			f.add(0, 3)
+		}
+		before, segments := f.wantOK(f.verifier()), len(f.segments(0))
+		for range 3 {
+			f.add(0, 3)
+		}
+		if n := len(f.segments(0)); n >= segments {
+			t.Fatalf("%d segments before, %d now: nothing was merged", segments, n)
+		}
+		v := f.verifier()
+		v.Against = []audit.KeptHead{{Name: "file", Signed: before.Note}}
+		f.wantOK(v)
+	})
+}
+
+// tamperings are what somebody does who can write to the database, and how it is found.
+var tamperings = map[string]struct {
+	do       func(f *fixture)
+	position string
+	words    []string
+}{
+	"a payload is changed": {
+		func(f *fixture) { f.rewrite(0, 17, func(r *schema.Record) { r.Payload = swapped(r.Payload) }) }, "0:17", []string{"event 0:17 differs from what head 8 signed"},
+	},
+	"metadata are changed": {
+		func(f *fixture) { f.rewrite(0, 300, func(r *schema.Record) { r.Metadata = swapped(r.Metadata) }) }, "0:300", []string{"event 0:300 differs"},
+	},
+	"a uuid is changed": {
+		func(f *fixture) {
+			f.rewrite(1, 40, func(r *schema.Record) { r.ID = r.ID[:10] + r.ID[11:] + r.ID[10:11] })
+		}, "1:40", []string{"event 1:40 differs"},
+	},
+	"two events are swapped": {
+		func(f *fixture) {
+			row := f.rowOf(0, 100)
+			records := row.records(f.T)
+			i, j := 100-row.From, 101-row.From
+			exchange(records[i], records[j])
+			f.put(row, records)
+		}, "0:100", []string{"events 0:100 to 0:101 differ"},
+	},
+	"an event is taken away": {
+		func(f *fixture) {
+			row := f.rowOf(0, 50)
+			f.put(row, renumber(slices.Delete(row.records(f.T), int(50-row.From), int(51-row.From)), row.From))
+		}, "0:50", []string{"differ"},
+	},
+	"the last event is taken away": {
+		func(f *fixture) {
+			row := f.rowOf(1, 40)
+			records := row.records(f.T)
+			f.put(row, records[:len(records)-1])
+		}, "1:40", []string{"event 1:40 was signed", "cut off"},
+	},
+	"an event is inserted": {
+		func(f *fixture) {
+			row := f.rowOf(0, 50)
+			records := row.records(f.T)
+			copied := *records[0]
+			f.put(row, renumber(slices.Insert(records, int(50-row.From), &copied), row.From))
+		}, "0:50", []string{"differ"},
+	},
+	"an event is inserted as a segment of its own": {
+		func(f *fixture) {
+			row := *f.rowOf(0, 100)
+			records := row.records(f.T)[100-row.From : 101-row.From]
+			records[0].Payload = swapped(records[0].Payload)
+			row.From = 100
+			f.put(&row, records)
+		}, "0:100", []string{"overlaps"},
+	},
+	"bytes of a segment are changed": {
+		func(f *fixture) {
+			row := f.rowOf(0, 12)
+			row.Data[len(row.Data)/2] ^= 1
+			execute(f.T, f.db, "UPDATE archive_segments SET data = ? WHERE log_partition = 0 AND from_seq = ?", row.Data, row.From)
+		}, "0:11", []string{"events 0:11 to 0:30", "damaged"},
+	},
+	"the hash of a segment is changed": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE archive_segments SET sha256 = ? WHERE log_partition = 1 AND from_seq = 11", make([]byte, 32))
+		}, "1:11", []string{"events 1:11 to 1:20", "damaged"},
+	},
+	"a time beside a segment is changed": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE archive_segments SET first_at = ? WHERE log_partition = 1 AND from_seq = 11", time.Unix(0, 0).UTC())
+		}, "1:11", []string{"events 1:11 to 1:20", "first_at"},
+	},
+	"a segment is taken away": {
+		func(f *fixture) {
+			execute(f.T, f.db, "DELETE FROM archive_segments WHERE log_partition = 0 AND from_seq = 11")
+		}, "0:11", []string{"events 0:11 to 0:30 are not in the archive"},
+	},
+	"two segments are swapped between partitions": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE archive_segments SET log_partition = 99 WHERE log_partition = 0 AND from_seq = 1")
+			execute(f.T, f.db, "UPDATE archive_segments SET log_partition = 0 WHERE log_partition = 1 AND from_seq = 1")
+			execute(f.T, f.db, "UPDATE archive_segments SET log_partition = 1 WHERE log_partition = 99")
+		}, "1:1", []string{"events 1:1 to 1:10", "damaged"},
+	},
+	"two segments are swapped between partitions, cleverly": {
+		func(f *fixture) {
+			a, b := f.rowOf(0, 1), f.rowOf(1, 1)
+			records, others := a.records(f.T), b.records(f.T)
+			for i := range records {
+				exchange(records[i], others[i])
+			}
+			f.put(a, records)
+			f.put(b, others)
+		}, "0:1", []string{"events 0:1 to 0:10 differ"},
+	},
+	"the end of the archive is cut, and where it ends": {
+		func(f *fixture) {
+			execute(f.T, f.db, "DELETE FROM archive_segments WHERE log_partition = 0 AND from_seq > 11")
+			execute(f.T, f.db, "UPDATE archive_partitions SET archived_to = 30, verified_to = 30 WHERE log_partition = 0")
+		}, "0:31", []string{"events 0:31 to 0:340 were signed", "cut off"},
+	},
+	"where the archive ends is changed": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE archive_partitions SET archived_to = 30, verified_to = 30 WHERE log_partition = 0")
+		}, "0:31", []string{"archive_partitions says 0:30"},
+	},
+	"an event is changed, and all hashes are made to fit": {
+		func(f *fixture) {
+			f.rewrite(0, 17, func(r *schema.Record) { r.Payload = swapped(r.Payload) })
+			f.recompute(0)
+		}, "0:11", []string{"events 0:11 to 0:30 are not what head 3 signed"},
+	},
+	"a stored hash of an event is changed": {
+		func(f *fixture) {
+			f.changeTile(0, 0, 0, func(hashes []byte) []byte { hashes[16*32] ^= 1; return hashes })
+		}, "0:1", []string{"are as signed", "stored hashes"},
+	},
+	"a stored hash above is changed": {
+		func(f *fixture) {
+			f.changeTile(0, 1, 0, func(hashes []byte) []byte { hashes[3] ^= 1; return hashes })
+		}, "0:1", []string{"are as signed", "level 1, n 0"},
+	},
+	"a tile is taken away": {
+		func(f *fixture) { execute(f.T, f.db, "DELETE FROM audit_tiles WHERE log_partition = 0 AND n = 1") }, "0:257", []string{"stored hashes"},
+	},
+	"an event is changed, and a tile is taken away": {
+		func(f *fixture) {
+			f.rewrite(0, 17, func(r *schema.Record) { r.Payload = swapped(r.Payload) })
+			execute(f.T, f.db, "DELETE FROM audit_tiles WHERE log_partition = 0 AND level = 0 AND n = 0")
+		}, "0:11", []string{"events 0:11 to 0:30 are not what head 3 signed"},
+	},
+	"a head is taken away": {
+		func(f *fixture) { execute(f.T, f.db, "DELETE FROM audit_heads WHERE number = 4") }, "head 4", []string{"head 4 to head 4 are missing"},
+	},
+	"the first heads are taken away": {
+		func(f *fixture) { execute(f.T, f.db, "DELETE FROM audit_heads WHERE number < 4") }, "head 1", []string{"head 1 to head 3 are missing"},
+	},
+	"the newest head is taken away": {
+		func(f *fixture) { execute(f.T, f.db, "DELETE FROM audit_heads WHERE number = 8") }, "head 8", []string{"kept in Redis", "newest in the database is head 7"},
+	},
+	"all heads are taken away": {
+		func(f *fixture) { execute(f.T, f.db, "DELETE FROM audit_heads") }, "head 8", []string{"kept in Redis", "head 0"},
+	},
+	"a head is changed": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE audit_heads SET note = REPLACE(note, '\n0 30 ', '\n0 31 ') WHERE number = 3")
+		}, "head 3", []string{"cannot be trusted"},
+	},
+	"a time beside a head is changed": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE audit_heads SET signed_at = ? WHERE number = 3", time.Unix(0, 0).UTC())
+		}, "head 3", []string{"its row says"},
+	},
+	"two heads are swapped": {
+		func(f *fixture) {
+			execute(f.T, f.db, "UPDATE audit_heads SET number = 99 WHERE number = 3")
+			execute(f.T, f.db, "UPDATE audit_heads SET number = 3 WHERE number = 4")
+			execute(f.T, f.db, "UPDATE audit_heads SET number = 4 WHERE number = 99")
+		}, "head 3", []string{"its row holds head 4"},
+	},
+	"all is rewritten, and signed by a stranger": {
+		func(f *fixture) {
+			f.rewrite(0, 17, func(r *schema.Record) { r.Payload = swapped(r.Payload) })
+			f.recompute(0)
+			h := f.newest()
+			h.Trees[0] = f.treeOf(0)
+			private, err := proof.NewKey("test")
+			if err != nil {
+				f.Fatal(err)
+			}
+			stranger, err := proof.ParseKeys(private)
+			if err != nil {
+				f.Fatal(err)
+			}
+			signed, err := stranger.Sign(&h)
+			if err != nil {
+				f.Fatal(err)
+			}
+			execute(f.T, f.db, "UPDATE audit_heads SET note = ? WHERE number = ?", signed, h.Number)
+		}, "head 8", []string{"none of the keys that are trusted"},
+	},
+}
+
+// Whatever is changed in the database is found, at its place.
+func TestTamperingIsFound(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		for name, tampering := range tamperings {
+			t.Run(name, func(t *testing.T) {
+				clear(t, db)
+				f := filled(t, db)
+				f.wantOK(f.verifier())
+				for p := range f.stream.trimmed { // it is found in the archive alone
+					f.stream.trimmed[p] = int64(len(f.stream.logs[p].Records)) - 1
+				}
+				tampering.do(f)
+				wantProblem(t, f.verify(f.verifier()), tampering.position, tampering.words...)
+			})
+		}
+	})
+}
+
+// Who has a head from before sees that the end was cut, though what is left is a sound log.
+func TestCutLogIsFoundByAKeptHead(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		f := newFixture(t, db)
+		f.add(0, 10)
+		early := audit.KeptHead{Name: "early.txt", Signed: slices.Clone(f.witness.head)}
+		f.add(0, 10)
+		late := audit.KeptHead{Name: "late.txt", Signed: slices.Clone(f.witness.head)}
+		f.stream.logs[0].Records = f.stream.logs[0].Records[:10] // Redis lost them as well
+		f.witness.head = nil
+		execute(t, db, "DELETE FROM archive_segments WHERE from_seq > 10")
+		execute(t, db, "UPDATE archive_partitions SET archived_to = 10, verified_to = 10, stream_id = ? WHERE log_partition = 0", f.stream.logs[0].Records[9].StreamID)
+		execute(t, db, "DELETE FROM audit_heads WHERE number > 1")
+		f.recompute(0)
+		f.wantOK(f.verifier())
+		v := f.verifier()
+		v.Against = []audit.KeptHead{early}
+		f.wantOK(v)
+		v.Against = []audit.KeptHead{late}
+		report := f.verify(v)
+		wantProblem(t, report, "0:11", "events 0:11 to 0:20 were signed by head 2 of late.txt")
+		wantProblem(t, report, "head 2", "is kept in late.txt")
+		v = f.verifier()
+		v.Since = &late
+		wantProblem(t, f.verify(v), "head 2", "kept in late.txt")
+	})
+}
+
+// A log that is a sound one of its own is no continuation of another's head.
+func TestRewrittenLogIsFoundByAKeptHead(t *testing.T) {
+	t.Parallel()
+	f := filled(t, projectionstest.Open(t, "sqlite::memory:"))
+	kept := audit.KeptHead{Name: "kept.txt", Signed: slices.Clone(f.witness.head)}
+	// Whoever has the signing key can make another history.
+	g := newFixture(t, projectionstest.Open(t, "sqlite::memory:"))
+	g.work(f.private)
+	for range 8 {
+		g.add(0, 50)
+		g.add(1, 10)
+	}
+	g.wantOK(g.verifier())
+	v := g.verifier()
+	v.Against = []audit.KeptHead{kept}
+	report := g.verify(v)
+	wantProblem(t, report, "0:1", "are not what head 8 of kept.txt signed")
+	wantProblem(t, report, "head 8", "two heads were signed with one number")
+	v = g.verifier()
+	v.Since = &kept
+	wantProblem(t, g.verify(v), "0:1", "cannot be gone on from")
+}
+
+// What is verified since a head does not read what was verified before, and finds what came later.
+func TestVerifySinceFindsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	f := filled(t, projectionstest.Open(t, "sqlite::memory:"))
+	since := audit.KeptHead{Name: "kept.txt", Signed: slices.Clone(f.witness.head)}
+	f.add(0, 10)
+	f.rewrite(0, 345, func(r *schema.Record) { r.Payload = swapped(r.Payload) })
+	v := f.verifier()
+	v.Since = &since
+	report := f.verify(v)
+	wantProblem(t, report, "0:345", "differs from what head 9 signed")
+	wantProblem(t, report, "0:345", "has another payload in Redis than in the archive")
+	if len(report.Problems) != 2 {
+		t.Errorf("problems: %+v", report.Problems)
+	}
+	stranger := newFixture(t, projectionstest.Open(t, "sqlite::memory:"))
+	v.Keys = stranger.keys
+	if _, err := v.Verify(t.Context()); err == nil {
+		t.Error("a head that nobody trusted signed is gone on from")
+	}
+}
+
+// The stream has to be what the archive is, and to go on without a hole.
+func TestStreamIsVerified(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		shown    func(partition int, entries []*schema.Record) []*schema.Record
+		position string
+		words    string
+	}{
+		"another payload": {func(_ int, e []*schema.Record) []*schema.Record {
+			changed := *e[16]
+			changed.Payload = swapped(changed.Payload)
+			e[16] = &changed
+			return e
+		}, "0:17", "another payload in Redis"},
+		"a hole where it is archived": {func(_ int, e []*schema.Record) []*schema.Record { return slices.Delete(e, 16, 18) }, "0:17", "events 0:17 to 0:18 are archived, and missing"},
+		"a hole behind the archive":   {func(_ int, e []*schema.Record) []*schema.Record { return slices.Delete(e, 342, 343) }, "0:343", "event 0:343 is neither"},
+		"the end is missing":          {func(_ int, e []*schema.Record) []*schema.Record { return e[:343] }, "0:344", "events 0:344 to 0:345 are neither"},
+		"all is missing":              {func(int, []*schema.Record) []*schema.Record { return nil }, "0:341", "events 0:341 to 0:345 are neither"},
+		"an entry of somebody else": {func(_ int, e []*schema.Record) []*schema.Record {
+			return slices.Insert(e, 20, &schema.Record{StreamID: "1-1"})
+		}, "0:21", "entry 1-1 of the stream is no event"},
+		"an event twice": {func(_ int, e []*schema.Record) []*schema.Record {
+			again := *e[5]
+			again.StreamID += "1"
+			return slices.Insert(e, 20, &again)
+		}, "0:6", "stands in Redis behind event 0:20"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := filled(t, projectionstest.Open(t, "sqlite::memory:"))
+			f.stream.add(t, 0, 5)
+			f.wantOK(f.verifier())
+			f.stream.shown = func(partition int, entries []*schema.Record) []*schema.Record {
+				if partition != 0 {
+					return entries
+				}
+				return test.shown(partition, slices.Clone(entries))
+			}
+			wantOnly(t, f.verify(f.verifier()), test.position, test.words)
+		})
+	}
+}
+
+// clear empties the tables, so that many tests share a database.
+func clear(t *testing.T, db *database.DB) {
+	t.Helper()
+	for _, table := range []string{"archive_segments", "archive_partitions", "archive_lease", "audit_heads", "audit_tiles"} {
+		execute(t, db, "DELETE FROM "+table)
+	}
+}
+
+// swapped returns other bytes of the same length.
+func swapped(b []byte) []byte {
+	b = slices.Clone(b)
+	for i := len(b) / 2; i < len(b)-1; i++ {
+		if b[i] != b[i+1] {
+			b[i], b[i+1] = b[i+1], b[i]
+			return b
+		}
+	}
+	b[len(b)/2] ^= 1
+	return b
+}
+
+func exchange(a, b *schema.Record) {
+	a.ID, b.ID = b.ID, a.ID
+	a.Metadata, b.Metadata = b.Metadata, a.Metadata
+	a.Payload, b.Payload = b.Payload, a.Payload
+	a.At, b.At = b.At, a.At
+}
+
+// renumber gives records the places that they stand at.
+func renumber(records []*schema.Record, from int64) []*schema.Record {
+	for i, r := range records {
+		r.Seq = from + int64(i)
+	}
+	return records
+}
+
+func (f *fixture) rowOf(partition int, seq int64) *segmentRow {
+	f.Helper()
+	for _, row := range f.segments(partition) {
+		if row.From <= seq && seq <= row.To {
+			return row
+		}
+	}
+	f.Fatalf("event %d:%d is not there", partition, seq)
+	return nil
+}
+
+// forest returns the hashes of a partition's tree as package tlog stores them, of the events that are archived now.
+func (f *fixture) forest(partition int) (hashes []tlog.Hash, size int64) {
+	f.Helper()
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		list := make([]tlog.Hash, len(indexes))
+		for i, n := range indexes {
+			list[i] = hashes[n]
+		}
+		return list, nil
+	})
+	for _, row := range f.segments(partition) {
+		for _, r := range row.records(f.T) {
+			more, err := tlog.StoredHashesForRecordHash(size, new(proof.Hasher).Hash(proof.EventOf(r)), reader)
+			if err != nil {
+				f.Fatal(err)
+			}
+			hashes, size = append(hashes, more...), size+1
+		}
+	}
+	return hashes, size
+}
+
+func reading(hashes []tlog.Hash) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		list := make([]tlog.Hash, len(indexes))
+		for i, n := range indexes {
+			list[i] = hashes[n]
+		}
+		return list, nil
+	})
+}
+
+func (f *fixture) treeOf(partition int) tlog.Tree {
+	f.Helper()
+	hashes, size := f.forest(partition)
+	root, err := tlog.TreeHash(size, reading(hashes))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return tlog.Tree{N: size, Hash: root}
+}
+
+// recompute makes the stored hashes fit the events, as who knows the code would.
+func (f *fixture) recompute(partition int) {
+	f.Helper()
+	hashes, size := f.forest(partition)
+	execute(f.T, f.db, "DELETE FROM audit_tiles WHERE log_partition = ?", partition)
+	err := f.db.Write(f.Context(), func(ctx context.Context, tx bun.Tx) error {
+		for _, tile := range tlog.NewTiles(8, 0, size) {
+			data, err := tlog.ReadTileData(tile, reading(hashes))
+			if err != nil {
+				return err
+			}
+			if _, err := tx.NewRaw("INSERT INTO audit_tiles (log_partition, level, n, hashes) VALUES (?, ?, ?, ?)", partition, tile.L, tile.N, data).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+}
