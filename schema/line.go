@@ -42,6 +42,16 @@ func NewShownLine(r *Record) (Line, error) {
 	return NewLine(r)
 }
 
+// NewStoredLine is NewLine with the data in the version in which it is stored, and what is sealed as it is: it follows from the
+// entry's bytes alone.
+func NewStoredLine(r *Record) (Line, error) {
+	if r.Broken != nil {
+		return Line{}, r.Broken
+	}
+	data, err := withoutSecrets(r.Type, r.Data)
+	return newLine(r, data), err
+}
+
 func newLine(r *Record, data json.RawMessage) Line {
 	line := Line{
 		Position: r.String(), Partition: r.Partition, PartitionSeq: r.Seq,

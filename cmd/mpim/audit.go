@@ -19,6 +19,9 @@ import (
 type auditCommand struct {
 	Verify auditVerifyCommand `cmd:"" help:"Recompute every hash from the events to the signed heads."`
 	Head   auditHeadCommand   `cmd:"" help:"Print the newest signed head, to keep elsewhere."`
+	Prove  auditProveCommand  `cmd:"" help:"Print a proof that an event is in the log."`
+	Check  auditCheckCommand  `cmd:"" help:"Check a proof or an export: with a public key, and no server."`
+	Export auditExportCommand `cmd:"" help:"Write events with their proofs, for someone who has nothing else."`
 	Key    auditKeyCommand    `cmd:"" help:"Make a key that signs heads."`
 }
 

@@ -28,7 +28,7 @@ const scriptTime = 20 * time.Second
 
 // scriptVariables are what a script may set, and what processes that serve are given.
 var scriptVariables = []string{
-	"MPIM_REDIS_URL", "MPIM_DATABASE_URL", "MPIM_AUTH_KEY", "MPIM_DURABILITY", "MPIM_CONFIG", "MPIM_LOG_LEVEL", "MPIM_PARTITIONS", "MPIM_LOG_KEEP",
+	"MPIM_REDIS_URL", "MPIM_DATABASE_URL", "MPIM_AUTH_KEY", "MPIM_DURABILITY", "MPIM_CONFIG", "MPIM_LOG_LEVEL", "MPIM_PARTITIONS", "MPIM_LOG_KEEP", "MPIM_AUDIT_SIGN_EVERY",
 }
 
 // TestScripts runs the command line as an operator does: each script against a database of a real Redis, and SQLite.

@@ -59,7 +59,7 @@ type Signer struct {
 	last  proof.Head
 	// owed is a head that only the witness has: the database is older. Its trees have to be reached before anything is signed.
 	owed *owedHead
-	// tried is when signing was last tried, complained what was said last.
+	// tried is when a head was signed last, or could not be; complained is what was said of that.
 	tried      time.Time
 	complained string
 }
@@ -137,8 +137,11 @@ func (s *Signer) Sign(ctx context.Context, now bool) {
 	if !now && time.Since(s.tried) < s.config.Every {
 		return
 	}
-	s.tried = time.Now()
+	before := s.last.Number
 	err := s.sign(ctx)
+	if s.last.Number != before || err != nil {
+		s.tried = time.Now() // else the next event need not wait
+	}
 	switch {
 	case err == nil:
 		s.complained = ""
