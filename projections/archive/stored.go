@@ -99,3 +99,9 @@ func (a Archive) Extent(ctx context.Context, partition int) (e Extent, err error
 	}
 	return e, nil
 }
+
+// Data returns the segment as it lies in the database.
+func (s *Stored) Data() []byte { return s.row.Data }
+
+// Bytes returns what its events take before they are compressed, as the row says.
+func (s *Stored) Bytes() int64 { return s.row.Bytes }
