@@ -70,8 +70,31 @@ const (
 	reactions = past / 10
 )
 
+// openLog lets the test append to the deployment's log.
+func (d *deployment) openLog(t *testing.T) (*streams.Log, streams.Identity) {
+	t.Helper()
+	identity, err := streams.ReadIdentity(t.Context(), d.redis.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := streams.New(streams.Config{Client: d.redis.Client(), Identity: identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- log.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return log, identity
+}
+
 // fill appends the past of a deployment: messages, and reactions to them.
-func fill(t *testing.T, log *streams.Log, identity streams.Identity) {
+func fill(t *testing.T, log *streams.Log, identity streams.Identity, past int) {
 	t.Helper()
 	const some = 500
 	for n := range past / some {
@@ -126,24 +149,8 @@ func (d *deployment) build(t *testing.T, name string, number int) listed {
 func TestTheGuideToANewProjection(t *testing.T) {
 	first, second := guideBinary(t, 1), guideBinary(t, 2)
 	d := deploy(t, layout{gateways: 1, workers: 1})
-	identity, err := streams.ReadIdentity(t.Context(), d.redis.Client())
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := streams.New(streams.Config{Client: d.redis.Client(), Identity: identity})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- log.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	fill(t, log, identity)
+	log, identity := d.openLog(t)
+	fill(t, log, identity, past)
 
 	// The new binary: a worker that is killed while it builds, and one that goes on.
 	d.path = first

@@ -53,7 +53,7 @@ func (c *projectionBuildCommand) Run(i *invocation) error {
 		if fresh {
 			fmt.Fprintf(i.stdout, "began %s, version %d\n", b, b.Version)
 		} else {
-			fmt.Fprintf(i.stdout, "%s, version %d, is under way already\n", b, b.Version)
+			fmt.Fprintf(i.stdout, "%s, version %d, is %s already\n", b, b.Version, b.State)
 		}
 		if !c.Wait {
 			return nil

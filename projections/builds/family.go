@@ -56,6 +56,9 @@ const (
 	MaxPromoteLag = 5_000
 )
 
+// underWay are the states of builds that nobody has promoted yet.
+var underWay = []projections.State{projections.Backfilling, projections.CatchingUp, projections.Ready}
+
 // DefaultKeep is the default of Family.Keep: longer than a reader may take between looking up the live build and reading it.
 const DefaultKeep = 5 * time.Second
 
@@ -109,14 +112,14 @@ func rank(b Build) int {
 	return 1
 }
 
-// Start registers a new build of this version, or returns the one that is under way already.
+// Start registers a new build of this version, or returns the one that is under way already, or ready and not promoted yet.
 func (f *Family) Start(ctx context.Context) (b Build, fresh bool, err error) {
 	standing, err := f.Standing(ctx)
 	if err != nil {
 		return Build{}, false, err
 	}
 	for _, b := range standing.Builds {
-		if b.Version == f.Version() && (b.State == projections.Backfilling || b.State == projections.CatchingUp) {
+		if b.Version == f.Version() && slices.Contains(underWay, b.State) {
 			return b, false, nil
 		}
 	}

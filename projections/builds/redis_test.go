@@ -246,7 +246,7 @@ func TestALiveBuildIsHeldStillToSwitch(t *testing.T) {
 	}
 	group.Go(func() {
 		for seq := int64(1); ctx.Err() == nil && seq <= events; seq++ {
-			for ctx.Err() == nil && position(t, client, live) < seq {
+			for ctx.Err() == nil && position(t, client, live) < seq { //nolint:contextcheck // it takes the test's
 			}
 			if err := step(next, seq); err != nil {
 				t.Error(err)

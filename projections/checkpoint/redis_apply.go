@@ -76,11 +76,47 @@ func (c *Redis) applyPiece(ctx context.Context, piece projections.Step, fold Fol
 		if stands, err := c.stands(ctx, piece); err != nil || stands != piece.From-1 {
 			return stands, err
 		}
+		if len(w.checks) > 0 {
+			return c.commitChecked(ctx, piece, w)
+		}
 		if err := c.writeGuarded(ctx, w); err != nil {
 			return 0, err
 		}
 	}
 	return c.commit(ctx, piece, w, "")
+}
+
+// commitChecked writes what has guards, and then the rest, while nobody else takes away what the step relies on: guards would
+// pass over what came out otherwise the next time.
+func (c *Redis) commitChecked(ctx context.Context, piece projections.Step, w *Writes) (int64, error) {
+	who := newHolder()
+	if err := c.holdOne(ctx, piece.Partition, who, stillWait); err != nil {
+		return 0, err
+	}
+	defer func() {
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = c.holdOne(release, piece.Partition, who, 0) // it ends by itself
+	}()
+	there, err := c.config.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for check := range slices.Chunk(w.checks, 3) {
+			index, _ := check[0].(int)
+			p.Do(ctx, check[1], w.keys[index-1], check[2])
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, Outside(fmt.Errorf("look for what is parked: %w", err))
+	}
+	for _, answer := range there {
+		if found, ok := answer.(*redis.Cmd); ok && found.Val() == int64(0) {
+			return 0, projections.Outside(errRetried) // the batch is done again, by what is parked then
+		}
+	}
+	if err := c.writeGuarded(ctx, w); err != nil {
+		return 0, err
+	}
+	return c.commit(ctx, piece, w, who)
 }
 
 // stands returns where the checkpoint stands, and ErrDeposed where it has another token.

@@ -118,7 +118,10 @@ func (c *Redis) failed(ctx context.Context, at stillAt, first kept, cause error)
 	if projections.IsOutside(cause) || errors.Is(cause, projections.ErrDeposed) {
 		return cause
 	}
-	first.Attempts, first.TriedAt, first.Reason = first.Attempts+1, now(), shorten(cause.Error())
+	if first.Reason != "" {
+		first.Attempts++ // beside the one that the reason stands for
+	}
+	first.TriedAt, first.Reason = now(), shorten(cause.Error())
 	text, err := json.Marshal(first.parkedForm)
 	if err != nil {
 		return errors.Join(cause, err)

@@ -180,7 +180,10 @@ func (c SQL) tried(ctx context.Context, partition int, key projections.Key, caus
 			return err
 		}
 		row := retryRow{
-			Projection: c.Build.Name, Build: c.Build.Number, Partition: partition, Seq: first.Seq, Attempts: 1, TriedAt: now(),
+			Projection: c.Build.Name, Build: c.Build.Number, Partition: partition, Seq: first.Seq, TriedAt: now(),
+		}
+		if first.Reason != "" {
+			row.Attempts = 1 // beside the one that the reason stands for
 		}
 		if len(known) > 0 {
 			row.Attempts += known[0].Attempts

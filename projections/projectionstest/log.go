@@ -1,9 +1,12 @@
 package projectionstest
 
 import (
+	"encoding/json"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/vmihailenco/msgpack"
 
 	"mpim/domain"
 	"mpim/schema"
@@ -71,4 +74,22 @@ func (l *Log) Batch(token, from, to int64) *schema.Batch {
 	return &schema.Batch{
 		Partition: l.Partition, Token: token, From: from, To: to, StreamID: records[len(records)-1].StreamID, Records: records,
 	}
+}
+
+// Encode gives a record the metadata and the payload that it has in a real log, so that it can be decoded again.
+func Encode(tb testing.TB, r *schema.Record) {
+	tb.Helper()
+	metadata, err := msgpack.Marshal(map[string]string{
+		schema.TypeKey: string(r.Type), schema.VersionKey: strconv.Itoa(r.Version), schema.AggregateKey: r.Aggregate.String(),
+		schema.PartitionSeqKey: strconv.FormatInt(r.Seq, 10), schema.SeqKey: strconv.FormatInt(int64(r.ConversationSeq), 10),
+		schema.OrdinalKey: strconv.FormatInt(r.Ordinal, 10),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	payload, err := json.Marshal(map[string]any{"at": r.At.Format(schema.TimeFormat), "actor": r.Actor, "data": r.Data})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Metadata, r.Payload = metadata, payload
 }

@@ -190,7 +190,7 @@ func TestParkedEventsAreRetriedAndDiscarded(t *testing.T) {
 		}
 		log := messages(t, 0, 9)
 		for _, r := range log.Records { // as they are when they are read again
-			r.Metadata, r.Payload = encode(t, r)
+			projectionstest.Encode(t, r)
 		}
 		p := tables.New(db, d)
 		apply(t, p, log, 1, 18)
