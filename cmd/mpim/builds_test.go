@@ -2,11 +2,8 @@ package main_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -215,7 +212,10 @@ func (k *killer) command(args ...string) {
 	}
 	waitFor(k.t, 60*time.Second, strings.Join(args, " "), func() error {
 		_, err := k.d.run(k.t.Context(), args...)
-		return err
+		if err != nil {
+			return fmt.Errorf("%w\n%+v", err, k.d.builds(k.t, args[2]))
+		}
+		return nil
 	})
 }
 
@@ -339,43 +339,15 @@ func (k *killer) drop() {
 	}
 }
 
-// nextBinary builds mpim with the next version of a projection in Redis.
-func nextBinary(t *testing.T, projection string) string {
-	t.Helper()
-	directory := t.TempDir()
-	there, err := filepath.Abs("../../projections/" + projection + "/projection.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.Replace(read(t, there), "const Version = 1\n", "const Version = 2\n", 1)
-	here := filepath.Join(directory, "projection.go")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{there: here}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, content := range map[string]string{here: changed, filepath.Join(directory, "overlay.json"): string(overlay)} {
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := filepath.Join(directory, "mpim")
-	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(directory, "overlay.json"), "-o", path, ".")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the next version: %v\n%s", err, output)
-	}
-	return path
-}
-
 // TestTheVersionBeforeRunsAfterARollback builds the next version of a projection in Redis by a worker that knows it, beside one
 // that does not, promotes it, and goes back: then the binary of the version before does everything alone.
 func TestTheVersionBeforeRunsAfterARollback(t *testing.T) {
-	next := nextBinary(t, "inbox")
 	d := deploy(t, layout{gateways: 1, workers: 1, databaseURL: "sqlite://" + filepath.Join(t.TempDir(), "mpim.db")})
 	before := d.path
 	k := &killer{t: t, d: d, random: rand.New(rand.NewPCG(1, 1)), killed: 10}
 	groups := k.settle()
 	stop := k.read(groups)
-	d.path = next
+	d.choose(t, inboxVersion+"=2")
 	worker := d.start(t, "next", "worker")
 	for _, args := range [][]string{{"build", "inbox", "--wait"}, {"promote", "inbox", "--yes"}} {
 		if output, err := d.run(t.Context(), append([]string{"projection"}, args...)...); err != nil {

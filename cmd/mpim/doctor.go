@@ -271,7 +271,7 @@ func examineStatus(status projections.Status, heads []int64, behind time.Duratio
 	}
 	switch {
 	case status.Parked > 0:
-		return "look for \"parked\" in the workers' logs", fmt.Errorf("%d events are parked: their conversations stand still in it", status.Parked)
+		return "`mpim parked list` says which and why; retry or discard them", fmt.Errorf("%d events are parked: their conversations stand still in it", status.Parked)
 	case behind > lagBound:
 		return "look at the workers' logs and load; start another worker", fmt.Errorf("the oldest event that it has yet to see waits for %.0f s", behind.Seconds())
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,51 +19,9 @@ import (
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 
-// guideBinary builds mpim with the projection of the guide, as the guide says: its file, and its line.
-func guideBinary(t *testing.T, version int) string {
-	t.Helper()
-	blocks := goBlock.FindAllStringSubmatch(read(t, "../../docs/projections.md"), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("the guide has %d blocks of Go", len(blocks))
-	}
-	file, line := blocks[0][1], blocks[1][1]
-	if n := strings.Count(file, "\n"); n >= 60 {
-		t.Errorf("the projection of the guide has %d lines", n)
-	}
-	file = strings.Replace(file, "Version: 1", fmt.Sprintf("Version: %d", version), 1)
-	registry := read(t, "projections.go")
-	registry = strings.Replace(registry, "\thistory.Definition,\n", "\thistory.Definition,\n"+line, 1)
-	registry = strings.Replace(registry, "\t\"mpim/projections/history\"\n", "\t\"mpim/projections/emoji\"\n\t\"mpim/projections/history\"\n", 1)
-	directory := t.TempDir()
-	replace := make(map[string]string)
-	for name, content := range map[string]string{"../../projections/emoji/emoji.go": file, "projections.go": registry} {
-		there, err := filepath.Abs(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		here := filepath.Join(directory, filepath.Base(name))
-		if err := os.WriteFile(here, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[there] = here
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlayFile, path := filepath.Join(directory, "overlay.json"), filepath.Join(directory, "mpim")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlayFile, "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the guide: %v\n%s", err, output)
-	}
-	return path
-}
-
 // past is how many events the deployment has when the projection is added, and reactions how many of them matter.
 const (
-	past      = 60_000
+	past      = 20_000
 	reactions = past / 10
 )
 
@@ -147,13 +102,12 @@ func (d *deployment) build(t *testing.T, name string, number int) listed {
 // The projection of the guide is compiled and run as it stands there, over a deployment with a past, while its workers are
 // killed; then a second version of it is built, promoted and gone back from, while messages come.
 func TestTheGuideToANewProjection(t *testing.T) {
-	first, second := guideBinary(t, 1), guideBinary(t, 2)
 	d := deploy(t, layout{gateways: 1, workers: 1})
 	log, identity := d.openLog(t)
 	fill(t, log, identity, past)
 
 	// The new binary: a worker that is killed while it builds, and one that goes on.
-	d.path = first
+	d.choose(t, emojiVersion+"=1")
 	worker := d.start(t, "first", "worker")
 	waited := make(chan error, 1)
 	go func() {
@@ -183,7 +137,7 @@ func TestTheGuideToANewProjection(t *testing.T) {
 	wantCounts(t, d, counts)
 
 	// The next version, beside it, while people write.
-	d.path = second
+	d.choose(t, emojiVersion+"=2")
 	next := d.start(t, "second", "worker")
 	var worst atomic.Int64
 	stop := d.write(t, log, identity, &worst)
@@ -204,7 +158,7 @@ func TestTheGuideToANewProjection(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The binary of the version before runs on what the next one has left behind, once it is gone back to.
-	d.path = first
+	d.choose(t, emojiVersion+"=1")
 	if _, err := d.run(t.Context(), "projection", "rollback", "emoji", "--yes"); err != nil {
 		t.Fatal(err)
 	}

@@ -105,8 +105,8 @@ func TestPromotionsUnderReaders(t *testing.T) {
 		if left, err := w.left(t.Context(), 1); err != nil || len(left) != 0 || w.state(1) != projections.Dropped {
 			t.Errorf("left are %v, %v; the build is %s", left, err, w.state(1))
 		}
-		w.await("the second build has all", func() bool { // of what has come so far
-			total := w.total()
+		total := w.total()
+		w.await("the second build has all that has come so far", func() bool {
 			n, least, most, err := w.rows(t.Context())
 			return err == nil && n >= total && least == 2 && most == 2
 		})

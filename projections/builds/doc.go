@@ -3,6 +3,8 @@
 //
 //	backfilling → catching_up → ready → live → kept → dropped
 //
+// and fenced from anywhere.
+//
 // A [Registry] keeps which builds there are, in SQL or in Redis, wherever the projection's state is. A [Family] is a projection
 // with the builds of one version of its code, and what commands do with them. A [Feeder] feeds them in a worker.
 //
@@ -32,6 +34,9 @@
 //
 // The registry is asked once a second by every worker, so what a command changes is done a second later. Rejected: to tell
 // workers by a message, which would have to be believed even when it is lost.
+//
+// Builds that have seen what the log has lost are fenced, and replaced ([Family.Replace]): their checkpoints take no worker any
+// more. They are not read either, since what they hold beyond the log is wrong, and events to come will have the same numbers.
 //
 // A build's tables, or keys, are made before it is registered, by statements that can be run again, so whoever finds the
 // build finds them. It is registered as dropped before they go.

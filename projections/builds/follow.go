@@ -166,7 +166,7 @@ func (h *hold) follow(ctx context.Context, f *feed, r *projections.Runner, isLiv
 func (h *hold) catchUp(ctx context.Context, r *projections.Runner, at schema.Checkpoint, isLive bool) (schema.Checkpoint, error) {
 	var records []*schema.Record
 	size := 0
-	apply := func() error {
+	apply := func(full bool) error {
 		if len(records) == 0 {
 			return nil
 		}
@@ -174,7 +174,7 @@ func (h *hold) catchUp(ctx context.Context, r *projections.Runner, at schema.Che
 		batch := &schema.Batch{
 			Partition: h.partition, Token: h.token, From: at.Seq + 1, To: last.Seq, StreamID: last.StreamID, Records: records,
 		}
-		if err := h.applyRead(ctx, r, batch, isLive); err != nil {
+		if err := h.applyRead(ctx, r, batch, full && !isLive); err != nil {
 			return err
 		}
 		at = schema.Checkpoint{Seq: last.Seq, StreamID: last.StreamID}
@@ -188,17 +188,18 @@ func (h *hold) catchUp(ctx context.Context, r *projections.Runner, at schema.Che
 		records = append(records, record)
 		size += len(record.Metadata) + len(record.Payload)
 		if len(records) == readSize || size >= readBytes {
-			if err := apply(); err != nil {
+			if err := apply(true); err != nil {
 				return at, err
 			}
 		}
 	}
-	return at, apply()
+	return at, apply(false)
 }
 
-// applyRead applies a batch that was read, at the throttle's pace unless it is for the live build.
-func (h *hold) applyRead(ctx context.Context, r *projections.Runner, batch *schema.Batch, isLive bool) error {
-	if !isLive {
+// applyRead applies a batch that was read, at the throttle's pace where it is full. What is not stands at the head: to let it
+// wait would gain nothing, and while a promotion holds the live build still, which then lags, the next one has to come as far.
+func (h *hold) applyRead(ctx context.Context, r *projections.Runner, batch *schema.Batch, full bool) error {
+	if full {
 		release, err := h.feeder.config.Throttle.Acquire(ctx)
 		if err != nil {
 			return err

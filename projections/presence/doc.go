@@ -17,6 +17,13 @@
 //	route:{<user>}        hash: connection → schema.Connection, 60 s
 //	user:status:{<user>}  hash: "user" as in {p}:users, "choice" as in {p}:choices, and the guard of both keys, 300 s
 //
+// # Builds
+//
+// A build is what is folded from the log: the first three hashes. They are right whenever they are folded, since the log has the
+// end of every connection, also of those of gateways that died. Choices and leases belong to no build. All builds that are fed
+// write the same leases, guarded by the same sequences, so it makes no difference which comes first; those that read the past
+// leave out what has run out since. Only the live one tells others of changes, and is swept.
+//
 // # Design
 //
 // Presence is computed when it is asked for, from what the log says (which connections are open, when the last one ended
