@@ -119,9 +119,16 @@ func testErase(t *testing.T, l layout) {
 // commandsThatRead print all that there is of the log, now and as it stood before the user was erased.
 func commandsThatRead(a written, before time.Time) [][]string {
 	then := before.UTC().Format(time.RFC3339Nano)
+	user := a.login.User.ID
 	commands := [][]string{
-		{"replay", "--json"}, {"replay"}, {"log", "tail", "--limit", "1000", "--json"}, {"log", "tail", "--limit", "1000"}, {"user", "list", "--json"},
-		{"user", "show", a.login.User.ID}, {"replay", "--as-of", then, "--user", a.login.User.ID}, {"replay", "--as-of", then, "--user", a.login.User.ID, "--json"},
+		{"replay"},
+		{"replay", "--json"},
+		{"log", "tail", "--limit", "1000"},
+		{"log", "tail", "--limit", "1000", "--json"},
+		{"user", "list", "--json"},
+		{"user", "show", user},
+		{"replay", "--as-of", then, "--user", user},
+		{"replay", "--as-of", then, "--user", user, "--json"},
 	}
 	for _, conversation := range []string{a.direct, a.group, a.owned} {
 		commands = append(commands, []string{"replay", "--as-of", then, "--conversation", conversation, "--json"}, []string{"replay", "--as-of", then, "--conversation", conversation})
