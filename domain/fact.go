@@ -64,13 +64,22 @@ const (
 
 // Body is what a message says. Type tells which of the other members stand.
 type Body struct {
-	Type string          `json:"type"`
-	Text string          `json:"text,omitempty"`
-	URL  string          `json:"url,omitempty"`
-	Name string          `json:"name,omitempty"`
-	Size int64           `json:"size,omitempty"`
+	Type string `json:"type"`
+	Text string `json:"text,omitempty"`
+	URL  string `json:"url,omitempty"`
+	Name string `json:"name,omitempty"`
+	// Size is that of a file, in bytes; nil where an empty one was stored before it was written down, too.
+	Size *int64          `json:"size,omitempty"`
 	MIME string          `json:"mime,omitempty"`
 	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Sized returns the body, if it is of a file, with the size that it has where none was said: 0.
+func (b Body) Sized() Body {
+	if b.Type == FileBody && b.Size == nil {
+		b.Size = new(int64)
+	}
+	return b
 }
 
 // MentionAll in a message's mentions means every member.

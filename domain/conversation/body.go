@@ -42,7 +42,7 @@ func fits(what string, size int, limits Limits) error {
 }
 
 func hasFile(body domain.Body) bool {
-	return body.URL != "" || body.Name != "" || body.Size != 0 || body.MIME != ""
+	return body.URL != "" || body.Name != "" || body.Size != nil && *body.Size != 0 || body.MIME != ""
 }
 
 func checkText(body domain.Body, limits Limits) error {
@@ -74,7 +74,7 @@ func checkFile(body domain.Body, limits Limits) error {
 		return domain.Errorf(domain.InvalidArgument, "name is empty")
 	case body.MIME == "":
 		return domain.Errorf(domain.InvalidArgument, "mime is empty: application/octet-stream says nothing of a file")
-	case body.Size < 0:
+	case body.Size != nil && *body.Size < 0:
 		return domain.Errorf(domain.InvalidArgument, "size is negative")
 	}
 	if err := domain.CheckURL("url", body.URL, 0); err != nil {

@@ -40,7 +40,7 @@ func TestWhatCanBeSaid(t *testing.T) {
 		{name: "a file that runs", change: file("javascript:alert(1)"), want: domain.InvalidArgument},
 		{name: "a file without an address", change: file(""), want: domain.InvalidArgument},
 		{name: "a file with a text", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Text = "x" }, want: domain.InvalidArgument},
-		{name: "a file with a negative size", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Size = -1 }, want: domain.InvalidArgument},
+		{name: "a file with a negative size", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Size = new(int64(-1)) }, want: domain.InvalidArgument},
 		{name: "a file whose name breaks lines", change: func(c *conversation.SendMessage) { file("https://a.example")(c); c.Body.Name = "a\nb" }, want: domain.InvalidArgument},
 		{name: "a file over the limit", change: func(c *conversation.SendMessage) {
 			file("https://a.example")(c)
@@ -95,7 +95,7 @@ func TestWhatCanBeSaid(t *testing.T) {
 
 func file(url string) func(*conversation.SendMessage) {
 	return func(c *conversation.SendMessage) {
-		c.Body = domain.Body{Type: domain.FileBody, URL: url, Name: "a.pdf", Size: 1, MIME: "application/pdf"}
+		c.Body = domain.Body{Type: domain.FileBody, URL: url, Name: "a.pdf", Size: new(int64(1)), MIME: "application/pdf"}
 	}
 }
 

@@ -81,6 +81,7 @@ func TestEveryKindOfBody(t *testing.T) {
 	for i, body := range []P{
 		{"type": "text", "text": "<b>&</b>"},
 		{"type": "file", "url": "https://files.example/1?a=b", "name": "안녕.pdf", "size": 12, "mime": "application/pdf"},
+		{"type": "file", "url": "https://files.example/2", "name": "empty", "size": 0, "mime": "text/plain"},
 		{"type": "custom", "data": P{"poll": []any{"a", 1.5, nil, P{}}}},
 	} {
 		sent := b.Must(t, alice, "message.send", P{"to": P{"user": bob.User}, "client_id": strconv.Itoa(i), "body": body})

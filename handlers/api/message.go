@@ -22,7 +22,7 @@ type (
 		Text string          `json:"text,omitempty"`
 		URL  string          `json:"url,omitempty"`
 		Name string          `json:"name,omitempty"`
-		Size int64           `json:"size,omitzero"`
+		Size *int64          `json:"size,omitempty" doc:"Of a file, in bytes."`
 		MIME string          `json:"mime,omitempty"`
 		Data json.RawMessage `json:"data,omitempty"`
 	}
@@ -46,7 +46,11 @@ type (
 )
 
 func (b body) domain() domain.Body {
-	return domain.Body{Type: b.Type, Text: b.Text, URL: b.URL, Name: b.Name, Size: b.Size, MIME: b.MIME, Data: b.Data}
+	d := domain.Body{Type: b.Type, Text: b.Text, URL: b.URL, Name: b.Name, MIME: b.MIME, Data: b.Data}
+	if b.Type == domain.FileBody || b.Size != nil && *b.Size != 0 { // a text of size 0 is as good as one without
+		d.Size = b.Size
+	}
+	return d.Sized()
 }
 
 func (o *Operations) send(ctx context.Context, caller Caller, in sendInput) (sendResult, error) {

@@ -175,7 +175,7 @@ func (a *applier) message(ctx context.Context, l *messageLine) (bool, error) {
 	}
 	sender := a.Placement.User(l.Sender)
 	send := conversation.SendMessage{
-		Stamp: a.stamp(sender, l.At), ClientID: Prefix + l.ID, Body: l.Body, Limits: a.Limits,
+		Stamp: a.stamp(sender, l.At), ClientID: Prefix + l.ID, Body: l.Body.Sized(), Limits: a.Limits,
 	}
 	if answered, ok := t.sent[Prefix+l.ReplyTo]; ok && l.ReplyTo != "" {
 		send.ReplyTo, send.Answered = answered.seq, conversation.Facts{Sender: answered.sender, At: answered.at}

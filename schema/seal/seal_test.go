@@ -232,7 +232,7 @@ func TestTextsComeBack(t *testing.T) {
 		&domain.MessageSent{ClientID: "c1", Body: domain.Body{Type: domain.TextBody, Text: strings.Repeat("a long one, ", 900)}},
 		&domain.MessageSent{ClientID: "c1", Body: domain.Body{Type: domain.TextBody, Text: ""}, ReplyTo: 3, Mentions: []string{"all"}},
 		&domain.MessageSent{ClientID: "c1", Body: domain.Body{Type: domain.CustomBody, Data: []byte(`{"sealed":"x","a":[1,{"b":"}"}]}`)}},
-		&domain.MessageSent{ClientID: "c1", Body: domain.Body{Type: domain.FileBody, URL: "https://f.example/1", Name: "f", Size: 7, MIME: "a/b"}},
+		&domain.MessageSent{ClientID: "c1", Body: domain.Body{Type: domain.FileBody, URL: "https://f.example/1", Name: "f", Size: new(int64(7)), MIME: "a/b"}},
 		&domain.MessageEdited{Message: 1, Body: domain.Body{Type: domain.TextBody, Text: "edited"}},
 		&domain.ScheduleCreated{Scheduled: "1", ClientID: "c", Body: domain.Body{Type: domain.TextBody, Text: "later"}, DeliverAt: domain.NewInstant(start)},
 		&domain.AccountRegistered{Username: "ann", DisplayName: "Ann", PasswordHash: "$argon2id$…"},
