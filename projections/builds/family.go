@@ -22,7 +22,8 @@ type Code interface {
 	Define(ctx context.Context, build int) error
 	// Open returns the projection that feeds a build.
 	Open(b Build) projections.Projection
-	// Fence keeps everybody from feeding a build from now on. What it holds stays.
+	// Fence keeps everybody from feeding a build from now on. What it holds stays. Of one whose state is projections.Fenced
+	// it forgets how far it had come as well: that is no measure of the log any more.
 	Fence(ctx context.Context, b Build) error
 	// Drop removes a build and everything that belongs to it. What is gone already is no error. It fails where somebody
 	// still reads the build.
@@ -131,8 +132,7 @@ func (f *Family) Start(ctx context.Context) (b Build, fresh bool, err error) {
 	b.Goals = heads
 	if n := len(standing.Builds); n > 0 {
 		b.Number = standing.Builds[n-1].Number + 1
-	}
-	if live := len(standing.Builds) == 0 && f.AtOnce || !standing.Any() && sum(heads) <= smallLog; live {
+	} else if f.AtOnce || sum(heads) <= smallLog {
 		b.State = projections.Live
 	}
 	// What it consists of is there before anybody can find it.

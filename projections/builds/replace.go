@@ -9,7 +9,7 @@ import (
 
 // Replace fences every build of which lost says that it has seen what the log has lost: nobody feeds it any more, and nobody
 // reads it. Where the live one is among them, another that is ready goes live by itself, or else a new one that is begun here,
-// once it is ready; at once where the log is short. Until then reads are refused as unavailable.
+// once it is ready. Until then reads are refused as unavailable: of a live build that is half full they would be wrong.
 //
 // It returns the builds that were fenced. It may be called while workers run, and again after it was cut off: what is fenced
 // stays so, and no second build is begun.
@@ -19,8 +19,15 @@ func (f *Family) Replace(ctx context.Context, lost func(projections.Status) bool
 		return nil, err
 	}
 	for _, b := range standing.Builds {
-		if b.State == projections.Dropped || b.State == projections.Fenced {
+		switch b.State {
+		case projections.Dropped:
 			continue
+		case projections.Fenced: // by one that was cut off, maybe
+			if err := f.Fence(ctx, b); err != nil {
+				return fenced, fmt.Errorf("fence %s: %w", b, err)
+			}
+			continue
+		default:
 		}
 		status, err := f.Open(b).Status(ctx)
 		if err != nil {
@@ -35,6 +42,10 @@ func (f *Family) Replace(ctx context.Context, lost func(projections.Status) bool
 		}
 		if err := f.Registry.Change(ctx, b, projections.Fenced); err != nil {
 			return fenced, err
+		}
+		b.State = projections.Fenced
+		if err := f.Fence(ctx, b); err != nil {
+			return fenced, fmt.Errorf("fence %s: %w", b, err)
 		}
 		fenced = append(fenced, b)
 	}

@@ -54,14 +54,19 @@ func (c *Redis) holdOne(ctx context.Context, partition int, who string, limit ti
 // fenceToken is higher than that of any lease, and still exact in Lua.
 const fenceToken = 1<<53 - 1
 
-// Fence keeps everybody from feeding the build from now on. What is kept stays as it is.
+// Fence keeps everybody from feeding the build from now on. What is kept stays as it is; of a build that is fenced already it
+// forgets how far it had come.
 func (c *Redis) Fence(ctx context.Context) error { return c.fence(ctx, 0) }
 
 // fence does so, and where keep is not 0 it takes away all of the checkpoints but the fence, and that after a while.
 func (c *Redis) fence(ctx context.Context, keep time.Duration) error {
+	alone := 0
+	if c.config.Build.State == projections.Fenced {
+		alone = 1
+	}
 	for p := range c.config.Partitions {
 		err := fenceScript.Run(ctx, c.config.Client, []string{c.checkpointKey(p)},
-			strconv.FormatInt(fenceToken, 10), keep.Milliseconds()).Err()
+			strconv.FormatInt(fenceToken, 10), keep.Milliseconds(), alone).Err()
 		if err != nil {
 			return Outside(fmt.Errorf("fence partition %d: %w", p, err))
 		}

@@ -189,11 +189,16 @@ func (c SQL) Status(ctx context.Context) (projections.Status, error) {
 	return s, nil
 }
 
-// Fence keeps everybody from feeding the build from now on, in the partitions that it has begun.
+// Fence keeps everybody from feeding the build from now on, in the partitions that it has begun. Of a build that is fenced
+// already it forgets how far it had come.
 func (c SQL) Fence(ctx context.Context) error {
 	return c.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*sqlRow)(nil)).Set("token = ?", int64(fenceToken)).
-			Where("projection = ? AND build = ?", c.Build.Name, c.Build.Number).Exec(ctx)
+		update := tx.NewUpdate().Model((*sqlRow)(nil)).Set("token = ?", int64(fenceToken)).
+			Where("projection = ? AND build = ?", c.Build.Name, c.Build.Number)
+		if c.Build.State == projections.Fenced {
+			update.Set("seq = 0").Set("stream_id = ''")
+		}
+		_, err := update.Exec(ctx)
 		return err
 	})
 }
