@@ -7,35 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"mpim/domain"
 	"mpim/handlers/push"
 	"mpim/schema"
 	"mpim/streams/streamstest"
 )
 
-var shared *streamstest.RedisServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if shared, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := shared.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(streamstest.Main(m)) }
 
 func start(t fatal, config push.Config) (o *push.Owner, stop func()) {
 	config.Partitions, config.Worker = partitions, "w"

@@ -19,6 +19,7 @@ import (
 	"mpim/schema"
 	"mpim/streams"
 	"mpim/streams/bus"
+	"mpim/streams/streamstest"
 )
 
 // world is a log on a real server, with a bus beside it.
@@ -32,7 +33,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: shared.Addr(), PoolSize: 64})
+	client := redis.NewClient(&redis.Options{Addr: streamstest.Server.Addr(), PoolSize: 64})
 	t.Cleanup(func() { _ = client.Close() })
 	if err := client.FlushDB(t.Context()).Err(); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"mpim/projections/checkpoint/checkpointtest"
 	"mpim/projections/inbox"
 	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
 )
 
 func conversations(n int) []domain.ConversationID {
@@ -48,16 +49,16 @@ func traffic(b *testing.B, n, groups int, receipts bool) *projectionstest.Log {
 // BenchmarkApply folds events of 100 conversations.
 func BenchmarkApply(b *testing.B) {
 	b.Run("sent", func(b *testing.B) {
-		checkpointtest.Apply(b, server.Client(), open, traffic(b, 20000, 100, false))
+		checkpointtest.Apply(b, streamstest.Server.Client(), open, traffic(b, 20000, 100, false))
 	})
 	b.Run("mixed", func(b *testing.B) {
-		checkpointtest.Apply(b, server.Client(), open, traffic(b, 20000, 100, true))
+		checkpointtest.Apply(b, streamstest.Server.Client(), open, traffic(b, 20000, 100, true))
 	})
 }
 
 // BenchmarkEntries reads a list of 200 conversations.
 func BenchmarkEntries(b *testing.B) {
-	client := server.Client()
+	client := streamstest.Server.Client()
 	p := inbox.New(inbox.Config{Client: client, Partitions: 16})
 	log := traffic(b, 5000, 200, true)
 	if _, err := p.Take(b.Context(), 3, 1); err != nil {

@@ -16,11 +16,11 @@ func TestAnyBatchingGivesTheSameInboxes(t *testing.T) {
 	t.Parallel()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		checkpointtest.AnyBatching(t, server.Client(), open, draw)
+		checkpointtest.AnyBatching(t, streamstest.Server.Client(), open, draw)
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		checkpointtest.AnyBatching(t, onMiniredis(t), open, draw)
+		checkpointtest.AnyBatching(t, streamstest.Miniredis(t), open, draw)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"mpim/projections"
 	"mpim/projections/inbox"
 	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
 )
 
 // member is what the model knows of one user.
@@ -94,7 +95,7 @@ func (m *model) counts(user domain.UserID) string {
 
 func TestCountsAreThoseOfTheModel(t *testing.T) {
 	t.Parallel()
-	client := onMiniredis(t)
+	client := streamstest.Miniredis(t)
 	rapid.Check(t, func(r *rapid.T) {
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			r.Fatal(err)

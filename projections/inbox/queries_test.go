@@ -43,7 +43,7 @@ func onBoth(t *testing.T, test func(w *world)) {
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		test(newWorld(t, onMiniredis(t)))
+		test(newWorld(t, streamstest.Miniredis(t)))
 	})
 }
 
@@ -318,7 +318,7 @@ func TestSettings(t *testing.T) {
 
 func TestAMessageIsGoneWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, onMiniredis(t))
+	w := newWorld(t, streamstest.Miniredis(t))
 	w.happens(group, alice, created(alice, bob))
 	message := sent("soon gone")
 	message.ExpiresAt = new(domain.NewInstant(time.Now().Add(-time.Second)))

@@ -7,6 +7,7 @@ import (
 	"mpim/domain"
 	"mpim/projections/checkpoint/checkpointtest"
 	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
 )
 
 // BenchmarkApply folds messages with a member that comes or goes in every hundredth event, and nothing but such members.
@@ -29,7 +30,7 @@ func BenchmarkApply(b *testing.B) {
 					log.Append(b, c, user, &domain.MemberJoined{User: user})
 				}
 			}
-			checkpointtest.Apply(b, server.Client(), open, log)
+			checkpointtest.Apply(b, streamstest.Server.Client(), open, log)
 		})
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"mpim/projections"
 	"mpim/projections/members"
 	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
 )
 
 // TestMembersAreThoseOfTheDomain compares what the projection shows with the state that commands are decided on.
 func TestMembersAreThoseOfTheDomain(t *testing.T) {
 	t.Parallel()
-	client := onMiniredis(t)
+	client := streamstest.Miniredis(t)
 	users := []domain.UserID{alice, bob, "u0123456789abcdefghjc01"}
 	rapid.Check(t, func(r *rapid.T) {
 		if err := client.FlushAll(t.Context()).Err(); err != nil {

@@ -16,17 +16,17 @@ func TestAnyBatchingGivesTheSameMembers(t *testing.T) {
 	t.Parallel()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		checkpointtest.AnyBatching(t, server.Client(), open, draw)
+		checkpointtest.AnyBatching(t, streamstest.Server.Client(), open, draw)
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		checkpointtest.AnyBatching(t, onMiniredis(t), open, draw)
+		checkpointtest.AnyBatching(t, streamstest.Miniredis(t), open, draw)
 	})
 }
 
 func TestStalledWorkerTakesNothingBack(t *testing.T) {
 	t.Parallel()
-	checkpointtest.Stalled(t, server.Addr(), open, draw)
+	checkpointtest.Stalled(t, streamstest.Server.Addr(), open, draw)
 }
 
 func TestKilledServerLosesNothing(t *testing.T) {

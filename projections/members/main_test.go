@@ -1,11 +1,9 @@
 package members_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"mpim/domain"
@@ -14,29 +12,7 @@ import (
 	"mpim/streams/streamstest"
 )
 
-// server is shared by the tests of this package; each uses keys of its own.
-var server *streamstest.RedisServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if server, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func onMiniredis(tb testing.TB) *redis.Client {
-	tb.Helper()
-	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(tb).Addr()})
-	tb.Cleanup(func() { _ = client.Close() })
-	return client
-}
+func TestMain(m *testing.M) { os.Exit(streamstest.Main(m)) }
 
 func open(client redis.UniversalClient, space string) checkpointtest.Projection {
 	return members.New(members.Config{Client: client, Partitions: 16, Space: space})

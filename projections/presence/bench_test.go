@@ -7,6 +7,7 @@ import (
 	"mpim/domain"
 	"mpim/projections/checkpoint/checkpointtest"
 	"mpim/projections/projectionstest"
+	"mpim/streams/streamstest"
 )
 
 // BenchmarkApply folds connections of 1,000 users that open and end.
@@ -21,5 +22,5 @@ func BenchmarkApply(b *testing.B) {
 			log.Append(b, user.Aggregate(), user, disconnected(id, "closed"))
 		}
 	}
-	checkpointtest.Apply(b, server.Client(), open, log)
+	checkpointtest.Apply(b, streamstest.Server.Client(), open, log)
 }

@@ -79,7 +79,7 @@ func onBoth(t *testing.T, test func(w *world)) {
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		test(newWorld(t, onMiniredis(t)))
+		test(newWorld(t, streamstest.Miniredis(t)))
 	})
 }
 

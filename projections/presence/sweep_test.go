@@ -13,6 +13,7 @@ import (
 	"mpim/domain"
 	"mpim/projections/presence"
 	"mpim/schema"
+	"mpim/streams/streamstest"
 )
 
 // office is the ledger and the leases of gateways.
@@ -184,7 +185,7 @@ func TestSweepTellsOfTheEndOfGrace(t *testing.T) {
 
 func TestSweeperRunsUntilItIsStopped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, onMiniredis(t))
+	w := newWorld(t, streamstest.Miniredis(t))
 	s, o := newSweeper(w)
 	o.silent = []string{"g1"}
 	ctx, cancel := context.WithCancel(t.Context())

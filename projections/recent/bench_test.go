@@ -10,6 +10,7 @@ import (
 	"mpim/projections/checkpoint/checkpointtest"
 	"mpim/projections/projectionstest"
 	"mpim/projections/recent"
+	"mpim/streams/streamstest"
 )
 
 // conversations returns the ids of n groups.
@@ -39,16 +40,16 @@ func traffic(b *testing.B, groups, recalls int) *projectionstest.Log {
 // BenchmarkApply folds messages of 100 bytes in 100 conversations: all sent, and with every twentieth recalled.
 func BenchmarkApply(b *testing.B) {
 	b.Run("sent", func(b *testing.B) {
-		checkpointtest.Apply(b, server.Client(), open, traffic(b, 100, 0))
+		checkpointtest.Apply(b, streamstest.Server.Client(), open, traffic(b, 100, 0))
 	})
 	b.Run("recalled", func(b *testing.B) {
-		checkpointtest.Apply(b, server.Client(), open, traffic(b, 100, 20))
+		checkpointtest.Apply(b, streamstest.Server.Client(), open, traffic(b, 100, 20))
 	})
 }
 
 // BenchmarkRanges reads 100 events of each of 20 conversations, a page of a client that catches up.
 func BenchmarkRanges(b *testing.B) {
-	client := server.Client()
+	client := streamstest.Server.Client()
 	p := recent.New(recent.Config{Client: client, Partitions: 16})
 	log := traffic(b, 20, 0)
 	if _, err := p.Take(b.Context(), 3, 1); err != nil {
@@ -82,7 +83,7 @@ func BenchmarkRanges(b *testing.B) {
 // BenchmarkRawPush is the limit that BenchmarkApply stands beside: the same bytes pushed to the same lists in pipelines of
 // as many commands, with nothing else done.
 func BenchmarkRawPush(b *testing.B) {
-	client := server.Client()
+	client := streamstest.Server.Client()
 	log := traffic(b, 100, 0)
 	elements := make([]string, len(log.Records))
 	for i, r := range log.Records {

@@ -46,7 +46,7 @@ func onBoth(t *testing.T, test func(w *world)) {
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		test(newWorld(t, onMiniredis(t)))
+		test(newWorld(t, streamstest.Miniredis(t)))
 	})
 }
 
@@ -194,7 +194,7 @@ func TestWhatIsRecalledIsGoneForEveryone(t *testing.T) {
 
 func TestBrokenDataIsTheEventsFault(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, onMiniredis(t))
+	w := newWorld(t, streamstest.Miniredis(t))
 	w.append(group, sent("x")).Data = json.RawMessage(`{"body":`)
 	err := w.p.Apply(t.Context(), projections.Step{Batch: *w.log.Batch(1, 1, 1)})
 	if err == nil || projections.IsOutside(err) {

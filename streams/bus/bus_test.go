@@ -11,7 +11,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"mpim/domain"
 	"mpim/schema"
@@ -21,32 +20,12 @@ import (
 
 const partitions = 4
 
-var shared *streamstest.RedisServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if shared, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := shared.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(streamstest.Main(m)) }
 
 // stores are what the bus runs on: the embedded store, and a server.
 func stores(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": shared.Addr()}
+	return map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": streamstest.Server.Addr()}
 }
 
 // open empties a store.
@@ -196,7 +175,7 @@ func TestOnlySilentGatewaysAreExpired(t *testing.T) {
 
 func TestPresenceStreamsForgetWhatIsOld(t *testing.T) {
 	ctx := t.Context()
-	client := shared.Client()
+	client := streamstest.Server.Client()
 	if err := client.FlushDB(ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -264,14 +243,14 @@ func TestFollowPresenceReadsEveryStreamInOrder(t *testing.T) {
 // A blocking read must not hold up a stop: the server is asked to end it.
 func TestFollowPresenceStopsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	b := newBus(t, shared.Client())
+	b := newBus(t, streamstest.Server.Client())
 	done := make(chan error, 1)
 	go func() {
 		done <- b.FollowPresence(ctx, make([]schema.StreamID, partitions), func([]schema.PresenceRead) {})
 	}()
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		clients, err := shared.Client().ClientList(t.Context()).Result()
+		clients, err := streamstest.Server.Client().ClientList(t.Context()).Result()
 		if err != nil {
 			t.Fatal(err)
 		}

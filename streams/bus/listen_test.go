@@ -10,6 +10,7 @@ import (
 
 	"mpim/schema"
 	"mpim/streams/bus"
+	"mpim/streams/streamstest"
 )
 
 func containsBlocked(clients string) bool { return strings.Contains(clients, "flags=b") }
@@ -74,7 +75,7 @@ func TestListenHearsWhatIsPublished(t *testing.T) {
 }
 
 func TestListenTellsThatItMayHaveMissedSomething(t *testing.T) {
-	client := shared.Client()
+	client := streamstest.Server.Client()
 	b := newBus(t, client)
 	e := listen(t, b, schema.GatewayChannel("broken"), schema.StatusChannel(0))
 	for range 3 {

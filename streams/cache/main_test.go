@@ -17,22 +17,7 @@ import (
 	"mpim/streams/streamstest"
 )
 
-// server is shared by the tests that need no settings of their own; each uses other ids.
-var server *streamstest.RedisServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if server, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(streamstest.Main(m)) }
 
 func open(tb testing.TB, config cache.Config) *cache.Cache {
 	tb.Helper()
@@ -97,7 +82,7 @@ func numbered(prefix string, n int) []string {
 
 func TestFillsOnceAndKeeps(t *testing.T) {
 	t.Parallel()
-	client := server.Client()
+	client := streamstest.Server.Client()
 	c, s := open(t, cache.Config{Client: client}), &source{value: "one"}
 	wantValue(t, c, s, "keeps", "one of keeps")
 	s.set("two")
@@ -125,7 +110,7 @@ func TestFillsOnceAndKeeps(t *testing.T) {
 func TestOneFillHoweverManyAsk(t *testing.T) {
 	t.Parallel()
 	s := &source{value: "one", hold: make(chan struct{}), reading: make(chan struct{}, 100)}
-	first, second := open(t, cache.Config{Client: server.Client()}), open(t, cache.Config{Client: server.Client()})
+	first, second := open(t, cache.Config{Client: streamstest.Server.Client()}), open(t, cache.Config{Client: streamstest.Server.Client()})
 	var all sync.WaitGroup
 	ask := func(c *cache.Cache) {
 		all.Go(func() {
@@ -161,14 +146,14 @@ func TestSlowFillNeverOverwrites(t *testing.T) {
 			return c.Forget(t.Context(), cache.UserInfo, []string{id})
 		},
 		"evicted": func(_ *cache.Cache, _ *source, id string) error {
-			return server.Client().Del(t.Context(), cache.UserInfo.Key(id)).Err()
+			return streamstest.Server.Client().Del(t.Context(), cache.UserInfo.Key(id)).Err()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			id := "slow " + name
 			slow := &source{value: "old", hold: make(chan struct{}), reading: make(chan struct{}, 1)}
-			first, second := open(t, cache.Config{Client: server.Client()}), open(t, cache.Config{Client: server.Client()})
+			first, second := open(t, cache.Config{Client: streamstest.Server.Client()}), open(t, cache.Config{Client: streamstest.Server.Client()})
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -189,7 +174,7 @@ func TestSlowFillNeverOverwrites(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	client := server.Client()
+	client := streamstest.Server.Client()
 	c, s := open(t, cache.Config{Client: client}), &source{value: "one"}
 	wantValue(t, c, s, "refreshed", "one of refreshed")
 	s.set("two")
@@ -212,7 +197,7 @@ func TestRefresh(t *testing.T) {
 
 func TestGetMany(t *testing.T) {
 	t.Parallel()
-	c, s := open(t, cache.Config{Client: server.Client()}), &source{value: "one"}
+	c, s := open(t, cache.Config{Client: streamstest.Server.Client()}), &source{value: "one"}
 	ids := numbered("many", 300)
 	if _, err := c.GetMany(t.Context(), cache.UserInfo, ids[:100], s.load); err != nil {
 		t.Fatal(err)

@@ -2,14 +2,12 @@ package keys_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"mpim/domain"
 	"mpim/schema/seal"
@@ -18,32 +16,12 @@ import (
 	"mpim/streams/streamstest"
 )
 
-var shared *streamstest.RedisServer
-
-func TestMain(m *testing.M) {
-	var err error
-	if shared, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := shared.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(streamstest.Main(m)) }
 
 // each runs a test on the embedded store, and on a server.
 func each(t *testing.T, test func(t *testing.T, client *redis.Client, cache keys.Cache)) {
 	t.Helper()
-	for name, address := range map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": shared.Addr()} {
+	for name, address := range map[string]string{"miniredis": miniredis.RunT(t).Addr(), "redis": streamstest.Server.Addr()} {
 		t.Run(name, func(t *testing.T) {
 			client := redis.NewClient(&redis.Options{Addr: address, DisableIdentity: true})
 			t.Cleanup(func() { _ = client.Close() })

@@ -2,7 +2,6 @@ package stock_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -19,29 +18,12 @@ import (
 )
 
 var (
-	server     *streamstest.RedisServer
 	partitions atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	var err error
-	if server, err = streamstest.NewRedis(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if err := goleak.Find(
-		// The stock subscriber sleeps half a second after a failed read, whatever becomes of it meanwhile.
-		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream.(*Subscriber).read"),
-	); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	// The stock subscriber sleeps half a second after a failed read, whatever becomes of it meanwhile.
+	os.Exit(streamstest.Main(m, goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream.(*Subscriber).read")))
 }
 
 // world is one partition's stream, and somebody who appends to it and looks.
@@ -54,7 +36,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	return &world{T: t, topic: stock.Topic(int(partitions.Add(1))), client: server.Client()}
+	return &world{T: t, topic: stock.Topic(int(partitions.Add(1))), client: streamstest.Server.Client()}
 }
 
 func (w *world) append(uuids ...string) {
@@ -77,7 +59,7 @@ func (w *world) read(consumer string) (messages <-chan *message.Message, stop fu
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	subscriber, err := stock.New(stock.Config{
-		Client: redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true}), Group: "g", Consumer: consumer,
+		Client: redis.NewClient(&redis.Options{Addr: streamstest.Server.Addr(), ContextTimeoutEnabled: true}), Group: "g", Consumer: consumer,
 		TakeOver: 2 * time.Second, Keep: 50 * time.Millisecond,
 	})
 	if err != nil {
