@@ -104,6 +104,9 @@ func (r *Record) decodeMetadata() error {
 // metadatum returns one value of the metadata, "" where it is not there.
 func (r *Record) metadatum(wanted string) string {
 	n, rest, err := readMapHeader(r.Metadata)
+	if err != nil {
+		return ""
+	}
 	for range n {
 		var key, value []byte
 		if key, rest, err = readString(rest); err != nil {

@@ -29,12 +29,24 @@ type Stream struct {
 
 // Read returns the next records of a partition behind a checkpoint, at most limit; none at the end. An entry that cannot be
 // decoded comes as a broken record, and one that has no place in the log not at all. It fails with a GapError where the
-// stream does not go on there.
+// stream does not go on there, or does not have the event at the checkpoint any more: then it is another branch, which must not
+// be taken for what follows.
 func (s Stream) Read(ctx context.Context, partition int, after schema.Checkpoint, limit int) ([]*schema.Record, error) {
 	at := place{
 		Reader: Reader{Client: s.Client, Partitions: s.Identity().Partitions, Page: int64(limit)}, Checkpoint: after, partition: partition,
 	}
-	return at.fromStream(ctx)
+	records, err := at.fromStream(ctx)
+	if err != nil || len(records) == 0 || after.Seq == 0 || after.StreamID == "" {
+		return records, err
+	}
+	there, _, err := at.stretch(ctx, partition, stretch{from: after.StreamID, to: after.StreamID})
+	if err == nil && (len(there) != 1 || there[0].Seq != after.Seq) {
+		err = fmt.Errorf("%w: event %d is not at %s any more", &GapError{Partition: partition, After: after.Seq, Got: after.Seq}, after.Seq, after.StreamID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return records, nil
 }
 
 // Trim drops entries before the one that the checkpoint names, as far as the server took them longer ago than keep, and

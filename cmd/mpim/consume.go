@@ -52,8 +52,10 @@ type consumers struct {
 	archiver *archive.Archiver
 	caching  *caching
 	waiter   *checkpoint.Waiter
-	logger   *slog.Logger
-	names    []string
+	// mending repairs the log by itself; nothing where that is off.
+	mending []func(context.Context) error
+	logger  *slog.Logger
+	names   []string
 }
 
 // consumerNames returns what a worker can run, push first.
@@ -106,6 +108,10 @@ func newConsumers(s *stores, log *streams.Log, id, url string, chosen []string, 
 		return nil, err
 	}
 	c.waiter = s.newWaiter()
+	if settings.LogAutoRepair {
+		m := &mender{stores: s, settings: settings, worker: id, seen: log.Seen}
+		c.mending = append(c.mending, m.Run)
+	}
 	if c.manager, err = lease.New(lease.Config{
 		Client: s.redis, Partitions: s.identity.Partitions, Worker: id, URL: url, Logger: s.logger, Registerer: s.registry,
 	}); err != nil {

@@ -58,7 +58,10 @@ func (c *devCommand) live(i *invocation, l *life, clients, admins *door, kept st
 	}
 	defer func() { _ = s.Close() }()
 	if _, _, err := s.migrate(i.ctx, i.settings.Partitions); err != nil {
-		return err
+		// The schema is there by now; what is left is a log that was lost.
+		if s.openLogRepaired(i.ctx, i.settings, processID("dev")) != nil {
+			return err
+		}
 	}
 	listener, err := clients.open(i.ctx, c.Addr)
 	if err != nil {

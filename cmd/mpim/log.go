@@ -19,6 +19,7 @@ type logCommand struct {
 	Get     logGetCommand     `cmd:"" help:"Print one event in full."`
 	Archive logArchiveCommand `cmd:"" help:"Archive the log up to now."`
 	Trim    logTrimCommand    `cmd:"" help:"Trim from Redis what is archived."`
+	Repair  logRepairCommand  `cmd:"" help:"Write back what Redis lost and the archive has, and name what is gone."`
 
 	Snapshots logSnapshotsCommand `cmd:"" help:"Check what commands are decided on."`
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type progress struct {
 	last  time.Time
 	count int64
 	total int64
+
+	mu sync.Mutex // of at
 }
 
 // newProgress returns one that is silent where standard error is no terminal, or results go to the same one, and for what
@@ -26,9 +29,23 @@ func newProgress(i *invocation, what string) *progress {
 	return p
 }
 
+// at says how far it has come, of how much. It is called from any goroutine.
+func (p *progress) at(count, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count, p.total = max(p.count, count), total
+	p.show()
+}
+
 func (p *progress) step() {
 	p.count++
-	if p.w == nil || p.count%1024 != 0 {
+	if p.count%1024 == 0 {
+		p.show()
+	}
+}
+
+func (p *progress) show() {
+	if p.w == nil || p.count == 0 {
 		return
 	}
 	now := time.Now()

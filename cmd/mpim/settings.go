@@ -27,6 +27,7 @@ type Settings struct {
 	LogLevel       slog.Level    `help:"debug, info, warn or error; dev begins at warn." env:"MPIM_LOG_LEVEL" default:"info" live:"" group:"Running" for:"dev gateway worker config"`
 	LogKeep        time.Duration `help:"How long an event stays in Redis at least, once it is archived." env:"MPIM_LOG_KEEP" default:"24h" group:"Running" for:"dev worker log doctor config"`
 	AuditSignEvery time.Duration `help:"How often the heads of the log's trees are signed while events come." env:"MPIM_AUDIT_SIGN_EVERY" default:"10s" group:"Running" for:"dev worker config"`
+	LogAutoRepair  bool          `help:"Repair the log by itself where Redis came back with less than was seen." env:"MPIM_LOG_AUTO_REPAIR" default:"true" negatable:"" group:"Running" for:"dev worker config"`
 	Drain          time.Duration `help:"How long a stopping process may take." env:"MPIM_DRAIN" default:"20s" group:"Running" for:"dev gateway worker config"`
 
 	LimitsRegisterPerHour int `help:"Registrations an hour per address; 0 for no limit." env:"MPIM_LIMITS_REGISTER_PER_HOUR" default:"10" live:"" group:"Limits" for:"dev gateway config"`

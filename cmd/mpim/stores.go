@@ -146,10 +146,12 @@ func (s *stores) compareIdentity(ctx context.Context) error {
 		return err
 	case !ok:
 		return fmt.Errorf("redis holds log %s, which the SQL database does not know: point MPIM_DATABASE_URL at the database that belongs to it", s.identity.ID)
+	case known.Repairing:
+		return fmt.Errorf("log %s is being repaired: wait, or run `mpim log repair`, which goes on where that was cut off", known.ID)
 	case !known.Complete:
 		return errors.New("the log was not created to its end: run `mpim migrate up`, which goes on with it")
 	case known.ID != s.identity.ID || known.Partitions != s.identity.Partitions || known.Epoch != s.identity.Epoch:
-		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL; if they did, Redis was restored from an older state",
+		return fmt.Errorf("redis holds log %s at epoch %d, the SQL database knows log %s at epoch %d: they do not belong together; check MPIM_REDIS_URL and MPIM_DATABASE_URL; if they did, Redis was restored from an older state: run `mpim log repair`",
 			s.identity.ID, s.identity.Epoch, known.ID, known.Epoch)
 	}
 	return nil
@@ -159,8 +161,8 @@ func (s *stores) noLog(ctx context.Context) error {
 	if err := s.db.Ping(ctx); err != nil {
 		return fmt.Errorf("redis holds no log, and the SQL database does not answer: %w", err)
 	}
-	if known, ok, err := database.ReadIdentity(ctx, s.db); err == nil && ok && known.Complete {
-		return fmt.Errorf("redis is empty, but the SQL database knows log %s: its events were lost or this is another Redis; check MPIM_REDIS_URL, or restore Redis from its append-only file", known.ID)
+	if known, ok, err := database.ReadIdentity(ctx, s.db); err == nil && ok && (known.Complete || known.Repairing) {
+		return fmt.Errorf("redis is empty, but the SQL database knows log %s: its events were lost or this is another Redis; check MPIM_REDIS_URL, restore Redis from its append-only file, or run `mpim log repair`, which writes back what the archive has", known.ID)
 	}
 	return errors.New("there is no log yet: run `mpim migrate up`")
 }
@@ -172,7 +174,7 @@ func (s *stores) createLog(ctx context.Context, partitions int) (created bool, e
 	if err != nil {
 		return false, err
 	}
-	if ok && known.Complete {
+	if ok && (known.Complete || known.Repairing) {
 		return false, s.openLog(ctx)
 	}
 	if !ok {

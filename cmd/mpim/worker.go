@@ -43,7 +43,8 @@ func (c *workerCommand) live(i *invocation, l *life, admins *door) error {
 	if err := s.checkSafety(i.ctx, i.settings.Durability, c.AllowUnsafeRedis); err != nil {
 		return err
 	}
-	if err := s.openLog(i.ctx); err != nil {
+	id := processID(c.ID)
+	if err := s.openLogRepaired(i.ctx, i.settings, id); err != nil {
 		return err
 	}
 	if err := s.openSeal(i.settings, false); err != nil {
@@ -63,7 +64,6 @@ func (c *workerCommand) live(i *invocation, l *life, admins *door) error {
 	if err != nil {
 		return err
 	}
-	id := processID(c.ID)
 	log, err := s.newLog(i.settings.Durability, "worker "+id)
 	if err != nil {
 		return err
@@ -83,6 +83,7 @@ func (c *workerCommand) live(i *invocation, l *life, admins *door) error {
 // stages are what a worker runs, in the order of starting: leases are given back first of all.
 func (c *consumers) stages(drain time.Duration) []stage {
 	stages := []stage{
+		{name: "repair", stopWithin: drain, parts: c.mending},
 		{name: "push owner", stopWithin: 5 * time.Second, parts: []func(context.Context) error{c.owner.Run, c.webhooks.Run, c.waiter.Run, c.caching.cache.Run, c.caching.keepWarm, c.stores.noteHeads}},
 		{name: "consumers", stopWithin: drain, parts: []func(context.Context) error{c.runRouter}},
 		{name: "leases", stopWithin: drain, parts: []func(context.Context) error{c.manager.Run}},

@@ -244,14 +244,18 @@ func (s SQLSource) Positions(ctx context.Context, projection string, partitions 
 	return positions, nil
 }
 
-// Seen returns the highest sequence of each partition that any build of any projection has applied, 0 where none has applied one.
+// Seen returns the highest sequence of each partition that any build of any projection has applied, 0 where none has applied one. Builds
+// that were fenced, because the log has lost what they saw, do not count.
 func (s SQLSource) Seen(ctx context.Context, partitions int) ([]int64, error) {
 	var rows []struct {
 		Partition int   `bun:"log_partition"`
 		Seq       int64 `bun:"seq"`
 	}
 	err := s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewSelect().Table("checkpoints").ColumnExpr("log_partition, MAX(seq) AS seq").Group("log_partition").Scan(ctx, &rows)
+		return tx.NewSelect().Table("checkpoints").ColumnExpr("log_partition, MAX(seq) AS seq").
+			Where("NOT EXISTS (SELECT 1 FROM projection_builds AS b WHERE b.name = checkpoints.projection AND b.build = checkpoints.build AND b.state IN (?, ?))",
+				projections.Fenced, projections.Dropped).
+			Group("log_partition").Scan(ctx, &rows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("how far projections have seen the log: %w", err)

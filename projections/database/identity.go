@@ -21,16 +21,19 @@ type Identity struct {
 	Partitions int
 	// Epoch rises with each repair, from 1.
 	Epoch int64
-	// Complete is false until Redis is known to hold the same identity.
+	// Complete is false until Redis is known to hold the same identity, and while the log is being repaired.
 	Complete bool
+	// Repairing says that the epoch is that of a repair which has not ended.
+	Repairing bool
 	// CreatedAt is set by BeginIdentity.
 	CreatedAt time.Time
 }
 
 // States of the identity's row.
 const (
-	creating = "creating"
-	complete = "complete"
+	creating  = "creating"
+	repairing = "repairing"
+	complete  = "complete"
 )
 
 type identityRow struct {
@@ -98,7 +101,8 @@ func readIdentity(ctx context.Context, tx bun.Tx) (Identity, bool, error) {
 	}
 	row := rows[0]
 	i := Identity{
-		ID: row.ID, Partitions: row.Partitions, Epoch: row.Epoch, Complete: row.State == complete, CreatedAt: row.CreatedAt,
+		ID: row.ID, Partitions: row.Partitions, Epoch: row.Epoch, Complete: row.State == complete, Repairing: row.State == repairing,
+		CreatedAt: row.CreatedAt,
 	}
 	if copy(i.Key[:], row.Key) != len(i.Key) || len(row.Key) != len(i.Key) {
 		return Identity{}, false, fmt.Errorf("the log's key in the table log_identity has %d bytes, not %d", len(row.Key), len(i.Key))

@@ -143,6 +143,18 @@ func (s Store) List(ctx context.Context, f Filter, limit int) (letters []Letter,
 	return letters, nil
 }
 
+// Behind returns the letters of events behind a sequence of a partition, discarded ones too.
+func (s Store) Behind(ctx context.Context, partition int, seq int64) (letters []Letter, err error) {
+	err = s.DB.Read(ctx, func(ctx context.Context, tx bun.Tx) error {
+		letters = nil
+		return tx.NewSelect().Model(&letters).Where("log_partition = ? AND seq > ?", partition, seq).Order("seq", "handler").Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	return letters, nil
+}
+
 // Counts returns how many letters of each handler stand.
 func (s Store) Counts(ctx context.Context) (map[string]int, error) {
 	var rows []struct {

@@ -167,3 +167,18 @@ func moved(result sql.Result, err error) error {
 	}
 	return err
 }
+
+// Retreat sets back every webhook that stands behind a sequence of a partition, to there: the log has other events behind it now.
+// Whoever delivers just then is deposed.
+func (s Store) Retreat(ctx context.Context, partition int, to int64) error {
+	err := s.DB.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*row)(nil)).Set("seq = ?", to).Set("rewinds = rewinds + 1").Set("failing_since = NULL").
+			Set("next_at = NULL").Set("attempts = 0").Set("reason = ''").Set("updated_at = ?", now()).
+			Where("log_partition = ? AND seq > ?", partition, to).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set back the webhooks in partition %d: %w", partition, err)
+	}
+	return nil
+}

@@ -244,6 +244,16 @@ func (c *Cache) Refresh(ctx context.Context, kind Kind, ids []string, load Load)
 	return err
 }
 
+// Clear removes all entries.
+func (c *Cache) Clear(ctx context.Context) error {
+	for _, kind := range Kinds {
+		if err := c.each(ctx, kind, func(ids []string) error { return c.Forget(ctx, kind, ids) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Forget removes entries.
 func (c *Cache) Forget(ctx context.Context, kind Kind, ids []string) error {
 	_, err := c.config.Client.Pipelined(ctx, func(p redis.Pipeliner) error {

@@ -37,6 +37,10 @@ type Partition struct {
 
 	// load returns what an aggregate had before the first event that is folded; nil where that is the first of all.
 	load func(domain.Aggregate) (domain.Fields, error)
+	// fields and timers are what changed since Changes was asked; kept only where the fold was resumed.
+	fields map[domain.Aggregate]map[string]bool
+	timers map[string]bool
+
 	// The commit to which the last event belongs: its first event's id, how many it has, and whether it raised the version.
 	first  domain.EventID
 	owner  domain.Aggregate
@@ -106,7 +110,10 @@ func New() *Partition { return Resume(0, nil) }
 
 // Resume returns a fold that goes on behind a sequence with which a commit ended. Load returns what an aggregate had then.
 func Resume(seq int64, load func(domain.Aggregate) (domain.Fields, error)) *Partition {
-	return &Partition{Seq: seq, Aggregates: make(map[domain.Aggregate]*Aggregate), Due: make(map[string]time.Time), load: load}
+	return &Partition{
+		Seq: seq, Aggregates: make(map[domain.Aggregate]*Aggregate), Due: make(map[string]time.Time), load: load,
+		fields: make(map[domain.Aggregate]map[string]bool), timers: make(map[string]bool),
+	}
 }
 
 // Add folds the next event. An event without an aggregate changes no decision state. The error says why an event cannot be
@@ -136,8 +143,9 @@ func (p *Partition) Add(r *schema.Record) error {
 	if r.ConversationSeq > 0 {
 		a.Fields[domain.SeqField] = r.ConversationSeq.String()
 		a.Fields[domain.OrdinalField] = strconv.FormatInt(r.Ordinal, 10)
+		p.note(r.Aggregate, domain.SeqField, domain.OrdinalField)
 	}
-	p.set(a, event)
+	p.set(r.Aggregate, a, event)
 	if r.Aggregate.Kind != domain.Account {
 		p.time(r.Aggregate, event)
 	}
@@ -165,8 +173,9 @@ func (p *Partition) aggregate(of domain.Aggregate) (*Aggregate, error) {
 }
 
 // set changes the fields that an event changes, and the version once a commit.
-func (p *Partition) set(a *Aggregate, event domain.Event) {
+func (p *Partition) set(of domain.Aggregate, a *Aggregate, event domain.Event) {
 	for field, value := range a.state.apply(event) {
+		p.note(of, field)
 		if value == "" {
 			delete(a.Fields, field)
 		} else {
@@ -176,6 +185,7 @@ func (p *Partition) set(a *Aggregate, event domain.Event) {
 			p.raised = true
 			a.version++
 			a.Fields[domain.VersionField] = strconv.FormatInt(a.version, 10)
+			p.note(of, domain.VersionField)
 		}
 	}
 }
@@ -185,8 +195,10 @@ func (p *Partition) time(of domain.Aggregate, event domain.Event) {
 	set, cancel := conversation.Timers(of, event)
 	for _, timer := range set {
 		p.Due[timer.Name] = timer.At
+		p.noteTimer(timer.Name)
 	}
 	for _, name := range cancel {
 		delete(p.Due, name)
+		p.noteTimer(name)
 	}
 }
