@@ -356,7 +356,8 @@ type (
 		To       json.RawMessage `json:"to"`
 		Priority string          `json:"priority,omitempty"`
 	}
-	// LogRepaired says which events of a partition were written back and which are lost.
+	// LogRepaired says that Redis had come back without the events of a partition from From to To. The last Lost of them are gone,
+	// and those before were written back. Sequences of what is gone are used again.
 	LogRepaired struct {
 		unsequenced
 		From int64 `json:"from"`

@@ -60,7 +60,7 @@ func ReadIdentity(ctx context.Context, client redis.UniversalClient) (Identity, 
 			return Identity{}, err
 		}
 		if other != first {
-			return Identity{}, fmt.Errorf("partition %d of log %s is missing or belongs to another log: restore Redis from its append-only file", partition, first.ID)
+			return Identity{}, fmt.Errorf("partition %d of log %s is missing or belongs to another log: run `mpim log repair`", partition, first.ID)
 		}
 	}
 	return first, nil

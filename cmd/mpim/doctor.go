@@ -265,7 +265,7 @@ func (d *doctor) examineProjections(s *stores, sqlAnswers, worked bool) {
 func examineStatus(status projections.Status, heads []int64, behind time.Duration) (do string, err error) {
 	for _, p := range status.Partitions {
 		if p.Partition < len(heads) && p.Checkpoint.Seq > heads[p.Partition] {
-			return "Redis has lost events that were acknowledged: restore it from its append-only file",
+			return "Redis has lost events that were acknowledged: a worker repairs the log by itself; else run `mpim log repair`",
 				fmt.Errorf("it has seen event %d of partition %d, and Redis ends at %d", p.Checkpoint.Seq, p.Partition, heads[p.Partition])
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -287,4 +288,11 @@ func (d *deployment) startAgain(t *testing.T) {
 		d.gateways[n] = d.start(t, "gateway"+strconv.Itoa(n)+"again", "gateway")
 	}
 	d.waitReady(t)
+}
+
+// command is a command of the binary that the test runs by itself.
+func (d *deployment) command(args ...string) *exec.Cmd {
+	command := exec.Command(d.path, args...)
+	command.Env = d.env
+	return command
 }
