@@ -18,6 +18,7 @@ import (
 type meta struct {
 	exists bool
 	id     string
+	run    string // in which life of the server it was closed or opened
 	epoch  int64
 	// seq is the counter, first and last the sequences that the stream begins and ends with; 0 for an empty one.
 	seq, first, last int64
@@ -77,7 +78,7 @@ func metaOf(fields map[string]string, said []string) meta {
 		return n
 	}
 	m := meta{
-		exists: fields["id"] != "", id: fields["id"], epoch: number(fields["epoch"]), seq: number(fields["seq"]),
+		exists: fields["id"] != "", id: fields["id"], run: fields["run"], epoch: number(fields["epoch"]), seq: number(fields["seq"]),
 		open: fields["complete"] == "1", opened: number(fields["opened"]), forked: number(fields["forked"]), repaired: number(fields["repaired"]),
 	}
 	if fields["opened"] == "" {

@@ -72,9 +72,16 @@ func (r *Repairer) plans(ctx context.Context, partitions int) ([]Plan, []meta, e
 	if err != nil {
 		return nil, nil, err
 	}
+	run, err := r.Server.RunID(ctx, r.Client)
+	if err != nil {
+		return nil, nil, err
+	}
 	all := make([]Plan, partitions)
 	for n, m := range metas {
 		m.seen = max(m.seen, own[n])
+		if m.run != run {
+			m.opened = -1 // that was before
+		}
 		var outside []schema.Checkpoint
 		for _, s := range seen {
 			if s.Partition == n {
@@ -102,60 +109,65 @@ func (r *Repairer) plan(ctx context.Context, partition int, m meta, archived int
 	switch {
 	case m.last != p.Head || p.Head == 0 && archived > 0 || agreed < min(p.Head, archived):
 		// There is no stream, or not the one that the counter counts, or another than was archived.
-		p.Anew, p.End, p.Common, p.kept = true, archived, agreed, archived
+		p.Anew, p.End, p.kept = true, archived, archived
 	case archived > p.Head:
-		p.End, p.Common, p.kept = archived, archived, archived
+		p.End, p.kept = archived, archived
 	default:
 		p.End, p.kept = p.Head, p.Head
-		if m.forked > 0 && m.opened >= 0 {
-			p.kept = min(p.Head, m.opened) // what was appended since is another branch than what was seen before
-		}
-		p.Common = p.kept
 	}
 	l.end = p.End
-	seen, err := p.seen(ctx, l, m, outside)
-	if err == nil {
-		p.lose(seen)
+	gone, err := p.gone(ctx, l, m, outside)
+	if err != nil {
+		return p, err
 	}
-	return p, err
+	if p.End == p.Head && gone > 0 && m.opened >= 0 {
+		p.kept = min(p.Head, m.opened) // what was appended since is another branch than what was seen before
+	}
+	p.Common = p.kept
+	if p.Anew && p.Head > 0 {
+		p.Common = agreed
+	}
+	p.lose(max(gone, p.kept), agreed)
+	return p, nil
 }
 
-// seen returns the highest that anybody has seen of the branch that had been there before.
-func (p *Plan) seen(ctx context.Context, l *line, m meta, outside []schema.Checkpoint) (int64, error) {
-	to := max(p.kept, m.forked)
+// gone returns the highest that anybody has seen of what the line will not have; 0 where nobody has seen such.
+func (p *Plan) gone(ctx context.Context, l *line, m meta, outside []schema.Checkpoint) (int64, error) {
+	highest := m.forked
 	p.Seen = max(p.Head, p.Archived, m.forked, m.seen)
 	if m.seen > p.Head { // else it may have been of what Redis has
-		to = max(to, m.seen)
+		highest = max(highest, m.seen)
 	}
 	for _, c := range outside {
 		p.Seen = max(p.Seen, c.Seq)
-		gone, err := l.lacks(ctx, c)
-		if err == nil && gone && p.Anew {
-			gone, err = l.otherwise(ctx, c) // who followed the branch that goes misses what that one has
+		lost, err := l.lacks(ctx, c)
+		if err == nil && lost && p.Anew {
+			lost, err = l.otherwise(ctx, c) // who followed the branch that goes misses what that one has
 		}
 		if err != nil {
 			return 0, err
 		}
-		if gone {
-			to = max(to, c.Seq)
+		if lost {
+			highest = max(highest, c.Seq)
 		}
 	}
-	return to, nil
+	return highest, nil
 }
 
-// lose says what is lost, where the branch that had been there before was seen up to a sequence.
-func (p *Plan) lose(seen int64) {
+// lose says what is lost, where the branch that had been there before was seen up to a sequence, and Redis and the archive agree
+// up to another.
+func (p *Plan) lose(seen, agreed int64) {
 	from := p.kept + 1
 	switch {
 	case p.Anew:
-		from = p.Common + 1
+		from = agreed + 1
 	case p.End > p.Head:
 		from = p.Head + 1
 	}
 	if seen >= from {
 		p.Losses = append(p.Losses, Loss{From: from, To: seen, Lost: seen - p.kept})
 	}
-	if p.Anew && p.Head > p.Common {
-		p.Losses = append(p.Losses, Loss{From: p.Common + 1, To: p.Head, Lost: p.Head - p.Common})
+	if p.Anew && p.Head > agreed {
+		p.Losses = append(p.Losses, Loss{From: agreed + 1, To: p.Head, Lost: p.Head - agreed})
 	}
 }
