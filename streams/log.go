@@ -19,6 +19,9 @@ import (
 	"mpim/schema"
 )
 
+// DefaultFullAt is the part of maxmemory above which nothing is appended.
+const DefaultFullAt = 0.85
+
 // Config is what a Log needs. Zero values mean the defaults.
 type Config struct {
 	// Client reaches the server; it is not closed.
@@ -50,7 +53,7 @@ type Config struct {
 	// Alive is how long a process counts as one that may still say what it saw after it gave no sign, so how long one that died
 	// together with Redis holds appends up. It has to be the same for all. The default is 10 seconds.
 	Alive time.Duration
-	// FullAt is the part of maxmemory above which Append answers unavailable. The default is 0.85.
+	// FullAt is the part of maxmemory above which Append answers unavailable. The default is DefaultFullAt.
 	FullAt float64
 	// Sealer seals what is personal in events. By default it is appended as it is.
 	Sealer Sealer
@@ -93,7 +96,7 @@ func (c Config) withDefaults() Config {
 		c.Alive = 10 * time.Second
 	}
 	if c.FullAt == 0 {
-		c.FullAt = 0.85
+		c.FullAt = DefaultFullAt
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -14,7 +14,7 @@ import (
 )
 
 // fullAt is the part of maxmemory above which appends are refused.
-const fullAt = 0.85
+const fullAt = streams.DefaultFullAt
 
 // logStat is what `log stat --json` prints.
 type logStat struct {

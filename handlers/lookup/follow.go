@@ -140,24 +140,7 @@ func other(r *schema.Record) domain.UserID {
 	if err != nil {
 		return ""
 	}
-	switch fact := fact.(type) {
-	case *domain.ContactRequested:
-		return fact.User
-	case *domain.ContactAccepted:
-		return fact.User
-	case *domain.ContactDeclined:
-		return fact.User
-	case *domain.ContactRemoved:
-		return fact.User
-	case *domain.ContactRemarked:
-		return fact.User
-	case *domain.UserBlocked:
-		return fact.User
-	case *domain.UserUnblocked:
-		return fact.User
-	default:
-		return ""
-	}
+	return domain.Other(fact)
 }
 
 var _ message.NoPublishHandlerFunc = (*Follower)(nil).Handle

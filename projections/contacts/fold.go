@@ -38,7 +38,7 @@ func (f *fold) run(ctx context.Context, changes []change) error {
 	for _, c := range changes {
 		if c.Aggregate.Kind == domain.Account {
 			accounts = append(accounts, c.Aggregate.ID)
-		} else if other := otherOf(c.fact); other != "" {
+		} else if other := domain.Other(c.fact); other != "" {
 			a, b := string(c.Actor), string(other)
 			for _, kind := range []string{contact, incoming, outgoing, blocked} {
 				pairs = append(pairs, relationKey{a, kind, b}, relationKey{b, kind, a})
@@ -63,33 +63,9 @@ func (f *fold) run(ctx context.Context, changes []change) error {
 	return f.relations.Flush(ctx)
 }
 
-// otherOf returns the user whom an event of a pair concerns beside its actor.
-func otherOf(fact domain.Fact) domain.UserID {
-	switch fact := fact.(type) {
-	case *domain.ContactRequested:
-		return fact.User
-	case *domain.ContactAccepted:
-		return fact.User
-	case *domain.ContactDeclined:
-		return fact.User
-	case *domain.ContactRemoved:
-		return fact.User
-	case *domain.ContactRemarked:
-		return fact.User
-	case *domain.UserBlocked:
-		return fact.User
-	case *domain.UserUnblocked:
-		return fact.User
-	case *domain.AccountErased:
-		return fact.Peer
-	default:
-		return ""
-	}
-}
-
 // apply folds one event. Events that name what is not there change nothing.
 func (f *fold) apply(c *change) {
-	a, b := string(c.Actor), string(otherOf(c.fact))
+	a, b := string(c.Actor), string(domain.Other(c.fact))
 	switch fact := c.fact.(type) {
 	case *domain.ContactRequested:
 		f.put(c, a, outgoing, b, fact.Message)

@@ -45,32 +45,6 @@ type event struct {
 	fact domain.Fact
 }
 
-// concerned returns the users whose membership an event changes.
-func concerned(fact domain.Fact) []domain.UserID {
-	switch fact := fact.(type) {
-	case *domain.ConversationCreated:
-		users := make([]domain.UserID, len(fact.Members))
-		for i, m := range fact.Members {
-			users[i] = m.User
-		}
-		return users
-	case *domain.MemberAdded:
-		return []domain.UserID{fact.User}
-	case *domain.MemberJoined:
-		return []domain.UserID{fact.User}
-	case *domain.MemberLeft:
-		return []domain.UserID{fact.User}
-	case *domain.MemberRemoved:
-		return []domain.UserID{fact.User}
-	case *domain.MemberRoleChanged:
-		return []domain.UserID{fact.User}
-	case *domain.MemberMuted:
-		return []domain.UserID{fact.User}
-	default:
-		return nil
-	}
-}
-
 // change does to one member what an event does.
 func (e event) change(user domain.UserID, s *state) {
 	switch fact := e.fact.(type) {
@@ -120,7 +94,7 @@ func (f *folding) apply(e event, w *checkpoint.Writes) {
 		roster.seq = max(roster.seq, e.Seq)
 		return
 	}
-	for _, user := range concerned(e.fact) {
+	for _, user := range domain.Concerned(e.fact) {
 		roster.change(e, string(user), user)
 		f.users[user].change(e, string(id), user)
 	}

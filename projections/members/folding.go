@@ -94,7 +94,7 @@ func newFolding(p *Projection, guard string) *folding {
 
 // touch notes what an event will change.
 func (f *folding) touch(r *schema.Record, fact domain.Fact) {
-	users := concerned(fact)
+	users := domain.Concerned(fact)
 	if _, dissolved := fact.(*domain.ConversationDissolved); dissolved {
 		f.dissolved[r.Conversation()] = true
 	} else if len(users) == 0 {

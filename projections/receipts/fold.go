@@ -96,24 +96,10 @@ func (f *fold) run(ctx context.Context, changes []change) error {
 
 // users returns whose rows an event may change.
 func (c *change) users() []domain.UserID {
-	switch fact := c.fact.(type) {
-	case *domain.ConversationCreated:
-		users := make([]domain.UserID, len(fact.Members))
-		for i, m := range fact.Members {
-			users[i] = m.User
-		}
+	if users := domain.Concerned(c.fact); users != nil {
 		return users
-	case *domain.MemberAdded:
-		return []domain.UserID{fact.User}
-	case *domain.MemberJoined:
-		return []domain.UserID{fact.User}
-	case *domain.MemberLeft:
-		return []domain.UserID{fact.User}
-	case *domain.MemberRemoved:
-		return []domain.UserID{fact.User}
-	default:
-		return []domain.UserID{c.Actor}
 	}
+	return []domain.UserID{c.Actor}
 }
 
 // apply folds one event. Events that name what is not there change nothing.
