@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,12 +123,7 @@ func (d *deployment) choose(t *testing.T, env ...string) {
 	d.path = path
 	for _, setting := range env {
 		name, _, _ := strings.Cut(setting, "=")
-		kept := d.env[:0:0]
-		for _, known := range d.env {
-			if !strings.HasPrefix(known, name+"=") {
-				kept = append(kept, known)
-			}
-		}
-		d.env = append(kept, setting)
+		d.env = slices.DeleteFunc(slices.Clone(d.env), func(known string) bool { return strings.HasPrefix(known, name+"=") })
+		d.env = append(d.env, setting)
 	}
 }

@@ -40,6 +40,7 @@
 // A promotion compares the checkpoints and sets the pointer in one script. Where the live build is always ahead it is held
 // still: "hold" in its checkpoint says until when and by whom, and steps wait. Retries of parked events hold a partition in
 // the same way, since a fold reads before it writes. What is held is let go by itself, so whoever holds it may be killed.
+// In Redis Cluster that script's keys would lie on several servers: there the live build has to be held for every promotion.
 // Rejected: to compare partition by partition, since a reader that waits for several would see some pass and then not.
 //
 // A dropped build is fenced by a token that is higher than any worker's, then its keys are found by SCAN and unlinked a few

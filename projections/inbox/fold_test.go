@@ -114,3 +114,8 @@ func drawFact(r *rapid.T, seq domain.Seq, ordinal int64) domain.Fact {
 		return message
 	}
 }
+
+func TestWhatWasParkedIsRetriedInOrder(t *testing.T) {
+	t.Parallel()
+	checkpointtest.Retried(t, streamstest.Server.Client(), open, draw)
+}

@@ -106,3 +106,8 @@ func drawFact(r *rapid.T, of domain.Aggregate) domain.Fact {
 		return &domain.MessageSent{Body: domain.Body{Type: domain.TextBody, Text: "hello"}}
 	}
 }
+
+func TestWhatWasParkedIsRetriedInOrder(t *testing.T) {
+	t.Parallel()
+	checkpointtest.Retried(t, streamstest.Server.Client(), open, draw)
+}

@@ -73,3 +73,8 @@ func drawFact(r *rapid.T, message domain.Seq) domain.Fact {
 		return sent(text)
 	}
 }
+
+func TestWhatWasParkedIsRetriedInOrder(t *testing.T) {
+	t.Parallel()
+	checkpointtest.Retried(t, streamstest.Server.Client(), open, draw)
+}
