@@ -3,6 +3,7 @@ package segment
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -184,7 +185,9 @@ func newDecoder(data []byte) (*decoder, error) {
 		text := names.line()
 		d.names = append(d.names, decodedName{text: text, user: domain.UserID(text)})
 	}
-	d.templates = readTemplates(&d.columns[colTemplates], h.templates, len(columns))
+	if d.templates, err = readTemplates(&d.columns[colTemplates], h.templates, len(columns)); err != nil {
+		return nil, err
+	}
 	d.arena = make([]byte, 0, arenaBlock)
 	d.ids = make([]byte, 0, 26*h.count)
 	d.streams = make([]byte, 0, 16*h.count)
@@ -247,11 +250,16 @@ func (d *decoder) assemble(r *schema.Record, t *template) error {
 	}
 	name := &d.names[aggregate]
 	if !name.parsed {
-		name.aggregate, name.parsed = aggregateOf(name.text)
+		if name.aggregate, name.parsed = domain.ParseAggregate(string(name.text)); !name.parsed {
+			return fmt.Errorf("name %d is no aggregate", aggregate)
+		}
 	}
 	actor, err := d.actor(name)
 	if err != nil {
 		return err
+	}
+	if ms < 0 || ms >= lastMillisecond || !plain(d.names[actor].text) {
+		return errors.New("its time or its actor is none")
 	}
 	if t.sequenced {
 		name.seq += d.columns[colSeq].varint() + 1
@@ -349,11 +357,6 @@ func (d *decoder) nameAll(records []*schema.Record) {
 		}
 		from = to
 	}
-}
-
-func aggregateOf(text []byte) (domain.Aggregate, bool) {
-	a, _ := domain.ParseAggregate(string(text))
-	return a, true
 }
 
 func appendStream(b []byte, id schema.StreamID) []byte {

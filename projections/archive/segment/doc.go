@@ -21,5 +21,9 @@
 // A column that does not shrink is kept as it is. Neither the SHA-256 of a segment nor its place in the partition are in the
 // segment: they stand beside it, so that a segment that was put elsewhere is found out.
 //
+// Type, version, sequences and trace are read from the template and the columns, not parsed from the metadata of each event. So [Decode] refuses
+// a template of which these are not what its metadata say: else who can write to the database could have every byte come back as it was, as
+// the audit signed it, and have readers take the event for another.
+//
 // The form begins with its name, mpimseg1. A form once written is read for ever; a new one gets a new name.
 package segment

@@ -3,6 +3,7 @@ package segment
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"mpim/domain"
@@ -76,7 +77,7 @@ func appendText(b []byte, text string) []byte {
 var errDamaged = errors.New("the segment is damaged")
 
 // readTemplates reads the table of templates.
-func readTemplates(column *reader, n, columns int) []template {
+func readTemplates(column *reader, n, columns int) ([]template, error) {
 	templates := make([]template, 0, min(n, len(column.b)))
 	for len(templates) < n && !column.failed {
 		t := template{eventType: domain.EventType(column.text())}
@@ -88,9 +89,15 @@ func readTemplates(column *reader, n, columns int) []template {
 		for _, one := range t.metadata {
 			t.sequenced = t.sequenced || one.kind == packedSeq
 		}
+		if column.failed {
+			break
+		}
+		if err := t.sound(); err != nil {
+			return nil, fmt.Errorf("template %d: %w", len(templates)+1, err)
+		}
 		templates = append(templates, t)
 	}
-	return templates
+	return templates, nil
 }
 
 func readPieces(column *reader, columns int) []decodedPiece {
