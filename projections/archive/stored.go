@@ -54,8 +54,11 @@ func (s *Stored) Differs(records []*schema.Record, before time.Time) string {
 		name string
 		same bool
 	}{
-		{"count", s.row.Count == want.Count}, {"bytes", s.row.Bytes == want.Bytes},
-		{"first_at", s.row.FirstAt.Equal(want.FirstAt)}, {"last_at", s.row.LastAt.Equal(want.LastAt)}, {"reached_at", s.row.ReachedAt.Equal(want.ReachedAt)},
+		{"count", s.row.Count == want.Count},
+		{"bytes", s.row.Bytes == want.Bytes},
+		{"first_at", s.row.FirstAt.Equal(want.FirstAt)},
+		{"last_at", s.row.LastAt.Equal(want.LastAt)},
+		{"reached_at", s.row.ReachedAt.Equal(want.ReachedAt)},
 	} {
 		if !column.same {
 			return column.name

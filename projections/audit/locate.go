@@ -44,7 +44,7 @@ func (w *walk) locate(ctx context.Context) (named bool, err error) {
 	if w.newest.Number == 0 {
 		return false, nil
 	}
-	signed := tlog.TileHashReader(w.newest.Trees[w.partition], tileReader{ctx: ctx, store: w.verification.store, partition: w.partition})
+	signed := tlog.TileHashReader(w.newest.Trees[w.partition], tileReader{ctx: ctx, store: w.store, partition: w.partition})
 	var run [2]int64
 	flush := func() {
 		if run[0] > 0 {

@@ -271,10 +271,10 @@ func TestSignerRefusesWhatWasNotSigned(t *testing.T) {
 			f.rewrite(0, 5, func(r *schema.Record) { r.Payload = append(slices.Clone(r.Payload[:len(r.Payload)-1]), " }"...) })
 		},
 		"a stored hash is another": func(f *fixture) {
-			f.changeTile(0, 0, 0, func(hashes []byte) []byte { hashes[7] ^= 1; return hashes })
+			f.changeTile(0, 0, func(hashes []byte) []byte { hashes[7] ^= 1; return hashes })
 		},
 		"a stored hash is missing": func(f *fixture) {
-			f.changeTile(0, 0, 0, func(hashes []byte) []byte { return hashes[32:] })
+			f.changeTile(0, 0, func(hashes []byte) []byte { return hashes[32:] })
 		},
 		"the archive was cut": func(f *fixture) {
 			execute(f.T, f.db, "UPDATE archive_partitions SET archived_to = 3, verified_to = 3 WHERE log_partition = 0")

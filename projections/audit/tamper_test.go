@@ -59,15 +59,15 @@ func (f *fixture) insertHead(h proof.Head, signed []byte) {
 	execute(f.T, f.db, "INSERT INTO audit_heads (number, signed_at, note) VALUES (?, ?, ?)", h.Number, h.At, signed)
 }
 
-// changeTile changes a row of the tree.
-func (f *fixture) changeTile(partition, level int, n int64, change func([]byte) []byte) {
+// changeTile changes a row of partition 0's tree.
+func (f *fixture) changeTile(level int, n int64, change func([]byte) []byte) {
 	f.Helper()
 	err := f.db.Write(f.Context(), func(ctx context.Context, tx bun.Tx) error {
 		var hashes []byte
-		if err := tx.NewRaw("SELECT hashes FROM audit_tiles WHERE log_partition = ? AND level = ? AND n = ?", partition, level, n).Scan(ctx, &hashes); err != nil {
+		if err := tx.NewRaw("SELECT hashes FROM audit_tiles WHERE log_partition = 0 AND level = ? AND n = ?", level, n).Scan(ctx, &hashes); err != nil {
 			return err
 		}
-		_, err := tx.NewRaw("UPDATE audit_tiles SET hashes = ? WHERE log_partition = ? AND level = ? AND n = ?", change(hashes), partition, level, n).Exec(ctx)
+		_, err := tx.NewRaw("UPDATE audit_tiles SET hashes = ? WHERE log_partition = 0 AND level = ? AND n = ?", change(hashes), level, n).Exec(ctx)
 		return err
 	})
 	if err != nil {

@@ -323,7 +323,7 @@ func (w *walk) compareEdge(ctx context.Context) error {
 
 // tile returns a tile as it is stored, nil where there is none.
 func (w *walk) tile(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	rows, err := w.verification.store.tiles(ctx, w.partition, []tlog.Tile{t})
+	rows, err := w.store.tiles(ctx, w.partition, []tlog.Tile{t})
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}

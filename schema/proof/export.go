@@ -26,8 +26,9 @@ type ExportLine struct {
 func NewExportLine(r *schema.Record, e Entry) (ExportLine, error) {
 	line := ExportLine{UUID: e.UUID, Metadata: e.Metadata, Payload: e.Payload, Hashes: e.Hashes}
 	if r.Broken != nil {
-		line.Line, line.Broken = schema.Line{Position: e.Position, Partition: r.Partition, PartitionSeq: r.Seq, Event: r.ID, Data: stdjson.RawMessage("{}")}, r.Broken.Error()
-		return line, nil
+		line.Line = schema.Line{Position: e.Position, Partition: r.Partition, PartitionSeq: r.Seq, Event: r.ID, Data: stdjson.RawMessage("{}")}
+		line.Broken = r.Broken.Error()
+		return line, nil //nolint:nilerr // it is proved as well as any other
 	}
 	var err error
 	line.Line, err = schema.NewStoredLine(r)
@@ -49,7 +50,7 @@ func (l ExportLine) Check(h Head) (*schema.Record, error) {
 		return nil, err
 	}
 	if r.Broken != nil {
-		if l.Broken == "" || l.Line.Type != "" || l.Actor != "" || string(l.Data) != "{}" {
+		if l.Broken == "" || l.Type != "" || l.Actor != "" || string(l.Data) != "{}" {
 			return nil, fmt.Errorf("event %s cannot be decoded, and the line says what it is", r.Position)
 		}
 		return r, nil

@@ -69,10 +69,21 @@ func TestChangedExportLinesFail(t *testing.T) {
 	h, lines := exported(t)
 	good := string(lines[2])
 	for _, change := range [][2]string{
-		{`"type":"message.sent"`, `"type":"message.edited"`}, {`"actor":"u`, `"actor":"v`}, {`"seq":`, `"seq":1`}, {`"at":"2026`, `"at":"2025`},
-		{`"partition":1`, `"partition":2`}, {`"partition_seq":3`, `"partition_seq":4`}, {`"position":"1:3"`, `"position":"1:4"`}, {`"text":"one`, `"text":"two`},
-		{`"data":{`, `"data":{"edited":true,`}, {`"hashes":["`, `"hashes":["x`}, {`"metadata":"`, `"metadata":"AAAA`}, {`"type"`, `"seen":true,"type"`},
-		{`"type"`, `"broken":"yes","type"`}, {`"aggregate":"group:`, `"aggregate":"pair:`}, {`"version":1`, `"version":2`},
+		{`"type":"message.sent"`, `"type":"message.edited"`},
+		{`"actor":"u`, `"actor":"v`},
+		{`"seq":`, `"seq":1`},
+		{`"at":"2026`, `"at":"2025`},
+		{`"partition":1`, `"partition":2`},
+		{`"partition_seq":3`, `"partition_seq":4`},
+		{`"position":"1:3"`, `"position":"1:4"`},
+		{`"text":"one`, `"text":"two`},
+		{`"data":{`, `"data":{"edited":true,`},
+		{`"hashes":["`, `"hashes":["x`},
+		{`"metadata":"`, `"metadata":"AAAA`},
+		{`"type"`, `"seen":true,"type"`},
+		{`"type"`, `"broken":"yes","type"`},
+		{`"aggregate":"group:`, `"aggregate":"pair:`},
+		{`"version":1`, `"version":2`},
 	} {
 		changed := strings.Replace(good, change[0], change[1], 1)
 		if changed == good {
