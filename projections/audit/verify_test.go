@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"mpim/projections/archive"
 	"mpim/projections/audit"
 	"mpim/projections/database"
 	"mpim/projections/projectionstest"
@@ -620,4 +621,20 @@ func (f *fixture) recompute() {
 	if err != nil {
 		f.Fatal(err)
 	}
+}
+
+// Events that nobody signs for long are a problem, though they are as they were.
+func TestUnsignedEventsAreFound(t *testing.T) {
+	t.Parallel()
+	f := filled(t, projectionstest.Open(t, "sqlite::memory:"))
+	unsigned, err := archive.New(archive.Config{DB: f.db, Stream: f.stream, Partitions: partitions, Worker: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.archiver = unsigned
+	f.add(0, 3)
+	v := f.verifier()
+	f.wantOK(v)
+	v.Late = time.Minute
+	wantOnly(t, f.verify(v), "0:341", "events 0:341 to 0:343 are archived, and no head signs them")
 }
