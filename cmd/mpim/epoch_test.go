@@ -23,7 +23,7 @@ import (
 func raiseEpoch(t *testing.T, d *deployment) {
 	t.Helper()
 	ctx := t.Context()
-	db, err := database.Open(ctx, environmentOf(d, "MPIM_DATABASE_URL"))
+	db, err := database.Open(ctx, databaseOf(d))
 	if err != nil {
 		t.Fatal(err)
 	}

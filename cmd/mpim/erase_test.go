@@ -72,7 +72,7 @@ func testErase(t *testing.T, l layout) {
 	a := writeEverywhere(t, base, ben)
 	before := time.Now()
 
-	db, err := database.Open(ctx, environmentOf(d, "MPIM_DATABASE_URL"))
+	db, err := database.Open(ctx, databaseOf(d))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,10 +420,10 @@ func valueOf(ctx context.Context, client *redis.Client, key string) any {
 	}
 }
 
-// environmentOf returns a variable of a deployment.
-func environmentOf(d *deployment, name string) string {
+// databaseOf returns the address of a deployment's database.
+func databaseOf(d *deployment) string {
 	for _, pair := range d.env {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+		if value, ok := strings.CutPrefix(pair, "MPIM_DATABASE_URL="); ok {
 			return value
 		}
 	}

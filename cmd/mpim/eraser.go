@@ -185,13 +185,23 @@ func (e *eraser) forget(ctx context.Context, done *certificate, found map[domain
 	if err := (deadletters.Store{DB: e.stores.db}).Forget(ctx, func(p domain.Position) bool { return mine[p] }); err != nil {
 		return err
 	}
-	parked, err := checkpoint.Forget(ctx, e.stores.db, func(p domain.Position) bool { return mine[p] })
-	for _, one := range parked {
-		if plain[one.Position] {
-			done.PlainParked = append(done.PlainParked, fmt.Sprintf("%s at %s", one.Build, one.Position))
+	if err := checkpoint.Forget(ctx, e.stores.db, func(p domain.Position) bool { return mine[p] }); err != nil || len(plain) == 0 {
+		return err
+	}
+	for _, f := range e.stores.families() {
+		all, err := (&parkedChoice{}).parkedOf(ctx, e.stores, f)
+		if err != nil {
+			return err
+		}
+		for _, in := range all {
+			for _, event := range in.events {
+				if plain[event.Record.Position] {
+					done.PlainParked = append(done.PlainParked, fmt.Sprintf("%s at %s", in.build, event.Record.Position))
+				}
+			}
 		}
 	}
-	return err
+	return nil
 }
 
 // await waits until every projection has passed the given sequences.

@@ -13,7 +13,7 @@ import (
 // Without a worker, who knows SQL alone sees that history falls behind, since gateways note how far the log is.
 func TestLagShowsInSQLWithoutWorkers(t *testing.T) {
 	d := deploy(t, layout{gateways: 1, workers: 1})
-	db, err := database.Open(t.Context(), environmentOf(d, "MPIM_DATABASE_URL"))
+	db, err := database.Open(t.Context(), databaseOf(d))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,7 +245,7 @@ func TestRepairGoesOn(t *testing.T) {
 			} else {
 				server.lose(t)
 			}
-			db, err := database.Open(t.Context(), environmentOf(d, "MPIM_DATABASE_URL"))
+			db, err := database.Open(t.Context(), databaseOf(d))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -188,7 +188,9 @@ func (c *Redis) Discard(ctx context.Context, partition int, key projections.Key,
 				continue
 			}
 			n++
-			text, err := json.Marshal(discardedForm{parkedForm: k.parkedForm, By: by, At: now(), Why: why})
+			given := discardedForm{parkedForm: k.parkedForm, By: by, At: now(), Why: why}
+			given.Metadata, given.Payload = nil, nil // nobody applies it any more, and the log has it
+			text, err := json.Marshal(given)
 			if err != nil {
 				return err
 			}

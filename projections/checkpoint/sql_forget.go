@@ -7,35 +7,22 @@ import (
 	"github.com/uptrace/bun"
 
 	"mpim/domain"
-	"mpim/projections/builds"
 	"mpim/projections/database"
 )
 
 // forgotten stands for a reason that may have quoted what an erased user wrote.
 const forgotten = "its writer was erased"
 
-// ParkedAt is where a build has an event set aside.
-type ParkedAt struct {
-	Build    builds.Build
-	Position domain.Position
-}
-
 // Forget takes away why events were parked or discarded, by whatever build, where wrote says so of their position: the error of a
-// database may quote what it refused. It returns which of them are still parked.
-func Forget(ctx context.Context, db *database.DB, wrote func(domain.Position) bool) (parked []ParkedAt, err error) {
-	err = db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+// database may quote what it refused.
+func Forget(ctx context.Context, db *database.DB, wrote func(domain.Position) bool) error {
+	err := db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var rows []parkedRow
-		parked = nil
-		if err := tx.NewSelect().Model(&rows).Column("projection", "build", "log_partition", "aggregate", "seq", "reason").Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&rows).Column("projection", "build", "log_partition", "aggregate", "seq").Where("reason <> ''").Scan(ctx); err != nil {
 			return err
 		}
 		for _, row := range rows {
-			at := ParkedAt{builds.Build{Name: row.Projection, Number: row.Build}, domain.Position{Partition: row.Partition, Seq: row.Seq}}
-			if !wrote(at.Position) {
-				continue
-			}
-			parked = append(parked, at)
-			if row.Reason == "" {
+			if !wrote(domain.Position{Partition: row.Partition, Seq: row.Seq}) {
 				continue
 			}
 			if _, err := tx.NewUpdate().Model(&row).Set("reason = ?", forgotten).WherePK().Exec(ctx); err != nil {
@@ -57,7 +44,7 @@ func Forget(ctx context.Context, db *database.DB, wrote func(domain.Position) bo
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("forget why events were parked: %w", err)
+		return fmt.Errorf("forget why events were parked: %w", err)
 	}
-	return parked, nil
+	return nil
 }

@@ -128,6 +128,14 @@ func TestSQLParks(t *testing.T) {
 	if status, err := c.Status(t.Context()); err != nil || status.Parked != 2 {
 		t.Errorf("status is %+v, %v", status, err)
 	}
+	// The writer of the second is erased: why it failed may quote it.
+	if err := checkpoint.Forget(t.Context(), c.DB, func(p domain.Position) bool { return p.Seq == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	parked, err := c.ParkedEvents(t.Context())
+	if err != nil || len(parked) != 2 || !strings.HasPrefix(parked[0].Reason, "é") || parked[1].Reason == "" || strings.Contains(parked[1].Reason, "unreadable") {
+		t.Errorf("parked are %+v, %v", parked, err)
+	}
 	// Somebody retries between the reading of the keys and this: nothing is parked behind what is not there any more.
 	behind := step(1, 3, 3)
 	behind.Parked = []projections.Parked{{Record: &schema.Record{Position: domain.Position{Partition: 5, Seq: 3}}, Key: "group:other"}}

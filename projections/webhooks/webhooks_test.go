@@ -193,6 +193,14 @@ func TestGiveUp(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].DiscardReason != "it was a test" || list[0].DiscardedAt.IsZero() {
 			t.Errorf("discarded: %+v, %v", list, err)
 		}
+		for seq, erased := range []bool{false, true} {
+			if err := letters.Forget(ctx, func(p domain.Position) bool { return p.Seq == int64(seq) }); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := letters.Get(ctx, got.Handler, got.Position()); err != nil || erased == (got.Reason == want.Reason) || got.Reason == "" {
+				t.Errorf("the reason is %q, erased: %v, %v", got.Reason, erased, err)
+			}
+		}
 		if removed, err := letters.Remove(ctx, got.Handler, got.Position()); err != nil || !removed {
 			t.Errorf("remove: %t, %v", removed, err)
 		}
