@@ -43,7 +43,7 @@ func ParseExportLine(data []byte) (line ExportLine, err error) {
 	return line, nil
 }
 
-// Check wants the tree of the head to have the event, and the line to say of it what its bytes say. Secrets may be left out of its data.
+// Check wants the tree of the head to have the event, and the line to say of it what its bytes say. Secrets may be left out of its data, and nothing else.
 func (l ExportLine) Check(h Head) (*schema.Record, error) {
 	r, err := Entry{Position: l.Position, UUID: l.UUID, Metadata: l.Metadata, Payload: l.Payload, Hashes: l.Hashes}.Check(h)
 	if err != nil {
@@ -59,7 +59,7 @@ func (l ExportLine) Check(h Head) (*schema.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !within(l.Data, r.Data) {
+	if !within(l.Data, r.Data) || !within(want.Data, l.Data) {
 		return nil, fmt.Errorf("the data of event %s are not those of its payload", r.Position)
 	}
 	said := l.Line
@@ -76,7 +76,7 @@ func within(part, whole []byte) bool {
 	for into, text := range map[*map[string]any][]byte{&some: part, &all: whole} {
 		decoder := stdjson.NewDecoder(bytes.NewReader(text))
 		decoder.UseNumber()
-		if decoder.Decode(into) != nil {
+		if decoder.Decode(into) != nil || *into == nil {
 			return false
 		}
 	}

@@ -1,7 +1,12 @@
 package proof_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,28 +68,35 @@ func TestExportLinesCheck(t *testing.T) {
 	}
 }
 
+// exportChanges are what somebody may do to a line that has the right bytes.
+var exportChanges = [][2]string{
+	{`"type":"message.sent"`, `"type":"message.edited"`},
+	{`"actor":"u`, `"actor":"v`},
+	{`"seq":`, `"seq":1`},
+	{`"at":"2026`, `"at":"2025`},
+	{`"partition":1`, `"partition":2`},
+	{`"partition_seq":3`, `"partition_seq":4`},
+	{`"position":"1:3"`, `"position":"1:4"`},
+	{`"text":"one`, `"text":"two`},
+	{`"data":{`, `"data":{"edited":true,`},
+	{`"hashes":["`, `"hashes":["x`},
+	{`"metadata":"`, `"metadata":"AAAA`},
+	{`"type"`, `"seen":true,"type"`},
+	{`"type"`, `"broken":"yes","type"`},
+	{`"aggregate":"group:`, `"aggregate":"pair:`},
+	{`"version":1`, `"version":2`},
+	{`"data":{`, `"data":{},"dat":{`},
+	{`"data":{`, `"data":null,"dat":{`},
+	{`"client_id":"`, `"id":"`},
+	{`"type"`, `"type":"message.recalled","type"`},
+}
+
 // What a line says to people is checked as well as what it proves.
 func TestChangedExportLinesFail(t *testing.T) {
 	t.Parallel()
 	h, lines := exported(t)
 	good := string(lines[2])
-	for _, change := range [][2]string{
-		{`"type":"message.sent"`, `"type":"message.edited"`},
-		{`"actor":"u`, `"actor":"v`},
-		{`"seq":`, `"seq":1`},
-		{`"at":"2026`, `"at":"2025`},
-		{`"partition":1`, `"partition":2`},
-		{`"partition_seq":3`, `"partition_seq":4`},
-		{`"position":"1:3"`, `"position":"1:4"`},
-		{`"text":"one`, `"text":"two`},
-		{`"data":{`, `"data":{"edited":true,`},
-		{`"hashes":["`, `"hashes":["x`},
-		{`"metadata":"`, `"metadata":"AAAA`},
-		{`"type"`, `"seen":true,"type"`},
-		{`"type"`, `"broken":"yes","type"`},
-		{`"aggregate":"group:`, `"aggregate":"pair:`},
-		{`"version":1`, `"version":2`},
-	} {
+	for _, change := range exportChanges {
 		changed := strings.Replace(good, change[0], change[1], 1)
 		if changed == good {
 			t.Errorf("%s has no %s", good, change[0])
@@ -106,10 +118,51 @@ func TestChangedExportLinesFail(t *testing.T) {
 	if _, err := broken.Check(h); err == nil {
 		t.Error("a line may say what an event is that cannot be decoded")
 	}
-	without := strings.Replace(good, `"client_id":`, `"x":`, 1)
-	if line, err := proof.ParseExportLine([]byte(without)); err == nil {
-		if _, err := line.Check(h); err == nil {
-			t.Error("a member that is not in the payload is taken")
+	less, err := proof.ParseExportLine(lines[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{`null`, `{}`, `{"client_id":"1"}`} {
+		less.Data = []byte(data)
+		if _, err := less.Check(h); err == nil {
+			t.Errorf("a line may leave out what is no secret: %s", data)
+		}
+	}
+}
+
+// The checker that goes with an export wants what this package wants.
+func TestPythonChecksExports(t *testing.T) {
+	t.Parallel()
+	h, lines := exported(t)
+	key, directory := testKey(t), t.TempDir()
+	note, err := key.Sign(&h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(lines [][]byte) (string, error) {
+		for name, content := range map[string][]byte{"head.txt": note, "events.jsonl": append(bytes.Join(lines, []byte("\n")), '\n')} {
+			if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := exec.CommandContext(t.Context(), "python3", "../../cmd/mpim/export/check.py", directory, key.Public()[0]).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := check(lines); err != nil || !strings.Contains(out, "ok: 21 events are in the log") || !strings.Contains(out, "1 of them") {
+		t.Fatalf("a good export: %v: %s", err, out)
+	}
+	for _, change := range exportChanges {
+		changed := slices.Clone(lines)
+		changed[2] = []byte(strings.Replace(string(lines[2]), change[0], change[1], 1))
+		if out, err := check(changed); err == nil || !strings.Contains(out, "not proved: line 3") {
+			t.Errorf("with %s: %v: %s", change[1], err, out)
+		}
+	}
+	for name, changed := range map[string][][]byte{
+		"one line comes twice": append(lines[:3:3], lines[2:]...), "a line is another's": {lines[1], lines[0]}, "a line is none": {[]byte("[]")},
+	} {
+		if out, err := check(changed); err == nil || !strings.Contains(out, "not proved: line ") {
+			t.Errorf("%s: %v: %s", name, err, out)
 		}
 	}
 }

@@ -2,6 +2,7 @@
 """Checks an export of an MPIM log: python3 check.py DIR PUBKEY. It needs nothing but Python."""
 
 import base64
+import decimal
 import hashlib
 import json
 import os
@@ -112,44 +113,105 @@ def root_of(leaf, index, size, path):
     return result if last == 0 else None
 
 
+# Members of data that an export leaves out.
+SECRETS = ("password_hash", "refresh_hash")
+
+
+def strings_of(metadata):
+    """Returns what a MessagePack map of strings holds."""
+    if metadata[0] & 0xF0 == 0x80:
+        count, rest = metadata[0] & 0x0F, metadata[1:]
+    elif metadata[0] == 0xDE:
+        count, rest = int.from_bytes(metadata[1:3], "big"), metadata[3:]
+    else:
+        raise ValueError("the metadata are no map")
+    strings = []
+    for _ in range(2 * count):
+        width = {0xD9: 1, 0xC4: 1, 0xDA: 2, 0xC5: 2, 0xDB: 4, 0xC6: 4}.get(rest[0], 0)
+        if width == 0 and rest[0] & 0xE0 != 0xA0:
+            raise ValueError("the metadata hold something else than strings")
+        size = int.from_bytes(rest[1 : 1 + width], "big") if width else rest[0] & 0x1F
+        if len(rest) < 1 + width + size:
+            raise ValueError("the metadata end early")
+        strings.append(rest[1 + width : 1 + width + size].decode())
+        rest = rest[1 + width + size :]
+    return dict(zip(strings[::2], strings[1::2]))
+
+
+def once(members):
+    """Makes an object of members that each come once: of two, a reader could see the other."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a member comes twice")
+    return found
+
+
 def check(directory, public):
     with open(os.path.join(directory, "head.txt"), "rb") as file:
         text = open_head(file.read(), public)
-    trees, count = trees_of(text), 0
+    trees, count, unread, latest = trees_of(text), 0, 0, {}
     with open(os.path.join(directory, "events.jsonl"), encoding="utf-8") as file:
         for line in file:
-            event, count = json.loads(line), count + 1
-            partition, sequence = event["partition"], event["partition_seq"]
-            uuid, metadata, payload = (base64.b64decode(event[name]) for name in ("uuid", "metadata", "payload"))
-            size, root = trees[partition]
-            path = [base64.b64decode(h) for h in event["hashes"]]
-            leaf = leaf_hash(partition, sequence, uuid, metadata, payload)
-            if not 1 <= sequence <= size or root_of(leaf, sequence - 1, size, path) != root:
-                raise ValueError("line %d: this is not event %d:%d as it was signed" % (count, partition, sequence))
-            if event["position"] != "%d:%d" % (partition, sequence) or not says(event, uuid, payload):
-                raise ValueError("line %d: the line says something else than its bytes do" % count)
-    return count, text
+            count += 1
+            try:
+                event = json.loads(line, object_pairs_hook=once, parse_float=decimal.Decimal)
+                partition, sequence = event["partition"], event["partition_seq"]
+                check_event(event, partition, sequence, trees)
+                if sequence <= latest.get(partition, 0):
+                    raise ValueError("event %d:%d comes again, or behind a later one" % (partition, sequence))
+                latest[partition] = sequence
+                unread += "broken" in event
+            except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
+                raise ValueError("line %d is no line of an export: %r" % (count, problem)) from problem
+            except ValueError as problem:
+                raise ValueError("line %d: %s" % (count, problem)) from problem
+    return count, unread, text
 
 
-def says(event, uuid, payload):
-    """Whether the readable members of a line are those of its payload. Metadata, such as the type, mpim itself compares."""
-    if "broken" in event:
-        return event["data"] == {}
-    said = json.loads(payload)
-    data = said["data"]
-    return (
-        event["event"] == uuid.decode()
-        and event["at"] == said["at"]
-        and event["actor"] == said["actor"]
-        and all(name in data and data[name] == value for name, value in event["data"].items())
-    )
+def check_event(event, partition, sequence, trees):
+    uuid, metadata, payload = (base64.b64decode(event[name], validate=True) for name in ("uuid", "metadata", "payload"))
+    size, root = trees[partition]
+    path = [base64.b64decode(h, validate=True) for h in event["hashes"]]
+    leaf = leaf_hash(partition, sequence, uuid, metadata, payload)
+    if not 1 <= sequence <= size or root_of(leaf, sequence - 1, size, path) != root:
+        raise ValueError("this is not event %d:%d as it was signed" % (partition, sequence))
+    said = {name: event[name] for name in event if name not in ("uuid", "metadata", "payload", "hashes")}
+    if event["position"] != "%d:%d" % (partition, sequence) or not says(said, uuid, metadata, payload):
+        raise ValueError("the line says something else than its bytes do")
+
+
+def says(said, uuid, metadata, payload):
+    """Whether the readable members of a line are what its bytes say, and no others."""
+    shown = said.pop("data")
+    for name in ("position", "partition", "partition_seq"):
+        del said[name]
+    if "broken" in said:  # it cannot be decoded, and nothing is said of it
+        del said["broken"], said["event"]
+        return shown == {} and not any(said.values())
+    names, payload = strings_of(metadata), json.loads(payload, parse_float=decimal.Decimal)
+    data, wanted = payload["data"], {"event": uuid.decode(), "type": names["type"], "version": int(names["version"])}
+    wanted.update(at=payload["at"], actor=payload["actor"])
+    if "aggregate" in names:
+        wanted["aggregate"] = names["aggregate"]
+        kind, name = names["aggregate"].split(":", 1)
+        wanted.update({} if kind == "account" else {"conversation": name})
+    wanted.update({"seq": int(names["seq"])} if int(names.get("seq", 0)) else {})
+    wanted.update({"trace": names["traceparent"]} if names.get("traceparent") else {})
+    return same(said, wanted) and same(shown, {name: data[name] for name in data if name.lower() not in SECRETS or name in shown})
+
+
+def same(one, other):
+    """Whether two values are the same in JSON: to Python 1, 1.0 and True are equal."""
+    return one == other and json.dumps(one, sort_keys=True, default=repr) == json.dumps(other, sort_keys=True, default=repr)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     try:
-        events, head = check(sys.argv[1], sys.argv[2])
-    except (ValueError, KeyError, OSError, TypeError) as problem:
+        events, unread, head = check(sys.argv[1], sys.argv[2])
+    except (ValueError, KeyError, OSError, TypeError, IndexError) as problem:
         sys.exit("not proved: %s" % problem)
+    if unread > 0:
+        print("%d of them are marked as broken: their bytes are proved, and only mpim can tell that they cannot be decoded" % unread, file=sys.stderr)
     print("ok: %d events are in the log, as this head says:\n%s" % (events, head), end="")
