@@ -119,7 +119,7 @@ func (s *stores) upTo(i *invocation, partition int, when instant, bar *progress)
 
 // progressOver returns a bar over reading these partitions.
 func (s *stores) progressOver(i *invocation, partitions []int) (*progress, error) {
-	bar := newProgress(i, "replaying")
+	bar := newFinalProgress(i, "replaying")
 	heads, err := s.reader().Heads(i.ctx)
 	if err != nil {
 		return nil, explain("replay", err)

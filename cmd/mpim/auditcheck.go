@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +45,10 @@ func (c *auditCheckCommand) Run(i *invocation) error {
 	if !keys.Trusts() {
 		return usagef("--key holds no key")
 	}
-	line, h, err := c.check(keys)
+	line, h, err := c.check(i.ctx, keys)
+	if i.ctx.Err() != nil {
+		return i.ctx.Err()
+	}
 	if err != nil {
 		return c.refuse(i, err)
 	}
@@ -72,17 +77,30 @@ func (c *auditCheckCommand) refuse(i *invocation, problem error) error {
 	return errProblemsFound
 }
 
-func (c *auditCheckCommand) check(keys *proof.Keys) (checkedLine, proof.Head, error) {
+// mostProofBytes is more than any event takes with its proof: who checks has it from anybody.
+const mostProofBytes = 64 << 20
+
+// readProof reads a file, - for standard input, that may be anything.
+func readProof(name string) (text []byte, err error) {
+	file := os.Stdin
+	if name != "-" {
+		if file, err = os.Open(filepath.Clean(name)); err != nil {
+			return nil, err
+		}
+		defer func() { _ = file.Close() }() // nothing was written
+	}
+	text, err = io.ReadAll(io.LimitReader(file, mostProofBytes+1))
+	if err == nil && len(text) > mostProofBytes {
+		err = fmt.Errorf("it is longer than any proof: %d bytes and more", mostProofBytes)
+	}
+	return text, err
+}
+
+func (c *auditCheckCommand) check(ctx context.Context, keys *proof.Keys) (checkedLine, proof.Head, error) {
 	if info, err := os.Stat(c.Proof); err == nil && info.IsDir() {
-		return checkExport(c.Proof, keys)
+		return checkExport(ctx, c.Proof, keys)
 	}
-	var text []byte
-	var err error
-	if c.Proof == "-" {
-		text, err = io.ReadAll(os.Stdin)
-	} else {
-		text, err = os.ReadFile(filepath.Clean(c.Proof))
-	}
+	text, err := readProof(c.Proof)
 	if err != nil {
 		return checkedLine{}, proof.Head{}, err
 	}
@@ -111,8 +129,11 @@ const (
 )
 
 // checkExport checks every line of an export.
-func checkExport(directory string, keys *proof.Keys) (line checkedLine, h proof.Head, err error) {
-	note, err := os.ReadFile(filepath.Join(filepath.Clean(directory), exportHead))
+func checkExport(ctx context.Context, directory string, keys *proof.Keys) (line checkedLine, h proof.Head, err error) {
+	note, err := readProof(filepath.Join(directory, exportHead))
+	if errors.Is(err, fs.ErrNotExist) {
+		return line, h, fmt.Errorf("it has no %s, so it is no export, or one that was not finished: %w", exportHead, err)
+	}
 	if err != nil {
 		return line, h, err
 	}
@@ -123,29 +144,38 @@ func checkExport(directory string, keys *proof.Keys) (line checkedLine, h proof.
 	if err != nil {
 		return line, h, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	in := bufio.NewReaderSize(file, 1<<20)
+	defer func() { _ = file.Close() }() // nothing was written
+	in := bufio.NewScanner(file)
+	in.Buffer(make([]byte, 1<<20), mostProofBytes)
 	last := make(map[int]int64)
-	for {
-		text, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(text) == 0 {
-			return line, h, nil
+	for in.Scan() {
+		if err := ctx.Err(); err != nil {
+			return line, h, err
 		}
-		if err != nil {
-			return line, h, fmt.Errorf("line %d is cut off: %w", line.Events+1, err)
-		}
-		event, err := proof.ParseExportLine(text)
-		if err != nil {
+		if err := checkExportLine(in.Bytes(), h, last); err != nil {
 			return line, h, fmt.Errorf("line %d: %w", line.Events+1, err)
 		}
-		r, err := event.Check(h)
-		if err != nil {
-			return line, h, fmt.Errorf("line %d: %w", line.Events+1, err)
-		}
-		if r.Seq <= last[r.Partition] {
-			return line, h, fmt.Errorf("line %d: event %s comes again, or behind a later one", line.Events+1, r.Position)
-		}
-		last[r.Partition] = r.Seq
 		line.Events++
 	}
+	if err := in.Err(); err != nil {
+		return line, h, fmt.Errorf("line %d cannot be read: %w", line.Events+1, err)
+	}
+	return line, h, nil
+}
+
+// checkExportLine checks one line, and notes it as the last of its partition.
+func checkExportLine(text []byte, h proof.Head, last map[int]int64) error {
+	event, err := proof.ParseExportLine(text)
+	if err != nil {
+		return err
+	}
+	r, err := event.Check(h)
+	if err != nil {
+		return err
+	}
+	if r.Seq <= last[r.Partition] {
+		return fmt.Errorf("event %s comes again, or behind a later one", r.Position)
+	}
+	last[r.Partition] = r.Seq
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,20 +60,9 @@ func (c *auditExportCommand) Run(i *invocation) error {
 	if err := makeEmpty(c.Out); err != nil {
 		return err
 	}
-	h, note, err := c.awaitAll(i, s)
+	line, err := c.write(i, s, wanted)
 	if err != nil {
-		return explain("audit export", err)
-	}
-	line := exportedLine{Out: c.Out, Head: h.Number, Keys: h.Keys}
-	if err := c.writeEvents(i, s, wanted, h, &line); err != nil {
-		return explain("audit export", err)
-	}
-	for name, content := range map[string]string{
-		exportHead: string(note), exportKey: strings.Join(h.Keys, "\n") + "\n", exportReadme: exportReadmeText, exportScript: exportScriptText,
-	} {
-		if err := os.WriteFile(filepath.Join(c.Out, name), []byte(content), 0o600); err != nil {
-			return err
-		}
+		return explain("audit export", errors.Join(err, removeExport(c.Out)))
 	}
 	if line.Unsigned > 0 {
 		fmt.Fprintf(i.stderr, "mpim: %d events that match are not signed yet and were left out; run it again in a moment\n", line.Unsigned)
@@ -80,8 +70,39 @@ func (c *auditExportCommand) Run(i *invocation) error {
 	if c.JSON {
 		return json.NewEncoder(i.stdout).Encode(line)
 	}
-	_, err = fmt.Fprintf(i.stdout, "%d events with proofs in %s; check them with: mpim audit check %s --key '%s'\n", line.Events, c.Out, c.Out, h.Keys[0])
+	_, err = fmt.Fprintf(i.stdout, "%d events with proofs in %s; check them with: mpim audit check %s --key '%s'\n", line.Events, c.Out, c.Out, line.Keys[0])
 	return err
+}
+
+// write writes all files. The head comes behind the events: without it an export is none.
+func (c *auditExportCommand) write(i *invocation, s *stores, wanted *chosen) (line exportedLine, err error) {
+	h, note, err := c.awaitAll(i, s)
+	if err != nil {
+		return line, err
+	}
+	line = exportedLine{Out: c.Out, Head: h.Number, Keys: h.Keys}
+	if err := c.writeEvents(i, s, wanted, h, &line); err != nil {
+		return line, err
+	}
+	for name, content := range map[string]string{
+		exportHead: string(note), exportKey: strings.Join(h.Keys, "\n") + "\n", exportReadme: exportReadmeText, exportScript: exportScriptText,
+	} {
+		if err := os.WriteFile(filepath.Join(c.Out, name), []byte(content), 0o600); err != nil {
+			return line, err
+		}
+	}
+	return line, nil
+}
+
+// removeExport takes away what was written of an export that was not finished, so that it can be run again.
+func removeExport(directory string) error {
+	var errs []error
+	for _, name := range []string{exportHead, exportKey, exportReadme, exportScript, exportEvents} {
+		if err := os.Remove(filepath.Join(directory, name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // makeEmpty makes a directory, or takes one that is empty.

@@ -57,7 +57,7 @@ func (c *auditVerifyCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	bar := &sharedProgress{progress: newProgress(i, "verifying")}
+	bar := &sharedProgress{progress: newFinalProgress(i, "verifying")}
 	if bar.total, err = s.archivedEvents(i); err != nil {
 		return err
 	}

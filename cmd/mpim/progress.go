@@ -29,6 +29,15 @@ func newProgress(i *invocation, what string) *progress {
 	return p
 }
 
+// newFinalProgress returns one for what prints its results when all is done: it is shown beside them.
+func newFinalProgress(i *invocation, what string) *progress {
+	p := newProgress(i, what)
+	if isTerminal(i.stderr) {
+		p.w = i.stderr
+	}
+	return p
+}
+
 // at says how far it has come, of how much. It is called from any goroutine.
 func (p *progress) at(count, total int64) {
 	p.mu.Lock()

@@ -96,12 +96,15 @@ func parseHead(text string) (h Head, err error) {
 	return h, nil
 }
 
+// mostEvents is more than any partition ever has. Above 2^62 package tlog would not come to an end.
+const mostEvents = 1 << 53
+
 func parseTree(partition int, line string) (tree tlog.Tree, err error) {
 	fields := strings.Split(line, " ")
 	if len(fields) != 3 || fields[0] != strconv.Itoa(partition) {
 		return tree, fmt.Errorf("the line is %q", line)
 	}
-	if tree.N, err = strconv.ParseInt(fields[1], 10, 64); err != nil || tree.N < 0 {
+	if tree.N, err = strconv.ParseInt(fields[1], 10, 64); err != nil || tree.N < 0 || tree.N > mostEvents {
 		return tree, fmt.Errorf("the size is %q", fields[1])
 	}
 	tree.Hash, err = tlog.ParseHash(fields[2])
