@@ -110,9 +110,9 @@ func TestRepairByItself(t *testing.T) {
 	for _, witness := range []string{"archive", "projection", "client"} {
 		t.Run(witness, func(t *testing.T) {
 			server := startForgetful(t)
-			l := layout{gateways: 1, workers: 1, server: server.RedisServer}
+			l := layout{gateways: 1, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}}
 			if witness != "archive" {
-				l.env = []string{"MPIM_EXCEPT=archive"}
+				l.env = append(l.env, "MPIM_EXCEPT=archive")
 			}
 			d := deploy(t, l)
 			ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[0].url, "ben", false)
@@ -144,7 +144,9 @@ func TestRepairByItself(t *testing.T) {
 				if witness == "client" {
 					d.workers[0] = d.start(t, fmt.Sprint("worker-", n), "worker")
 				}
+				t.Log(time.Now(), "lost", n)
 				people := repairedSince(t, d, epoch, "ann", "ben")
+				t.Log(time.Now(), "repaired")
 				ann, ben = people[0], people[1]
 				events := repairedEvents(t, d)[partition][told:]
 				if witness == "archive" {
@@ -163,9 +165,12 @@ func TestRepairByItself(t *testing.T) {
 					}
 				}
 				want = append(want, idsOf(prefix, n)...)
+				t.Log(time.Now(), "sent again")
 				whole(t, ann, group, want)
-				healthyWhenBuilt(t, d)
+				t.Log(time.Now(), "whole")
 			}
+			healthyWhenBuilt(t, d)
+			t.Log(time.Now(), "healthy")
 		})
 	}
 }
@@ -229,12 +234,12 @@ func TestRepairGoesOn(t *testing.T) {
 	for _, emptied := range []bool{true, false} {
 		t.Run(map[bool]string{true: "emptied", false: "tail"}[emptied], func(t *testing.T) {
 			server := startForgetful(t)
-			d := deploy(t, layout{gateways: 1, workers: 1, server: server.RedisServer})
+			d := deploy(t, layout{gateways: 1, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}})
 			ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[0].url, "ben", false)
 			group := ann.gather(t, params{"title": "Tea"}, ben)
 			archiveNow(t, d)
 			server.keep(t)
-			first := sendAll(t, ann, group, "m", 3000)
+			first := sendAll(t, ann, group, "m", 1500)
 			d.stopAll(t)
 			archiveNow(t, d)
 			before := dumpLog(t, d.redis.Client())
@@ -294,4 +299,52 @@ func killRepairers(t *testing.T, d *deployment, db *database.DB) (kills int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// One gateway alone has seen what Redis loses, and is away while another goes on. When it comes back, what went on stays, and what only
+// it had seen is named as lost.
+func TestRepairWhereOthersWentOn(t *testing.T) {
+	server := startForgetful(t)
+	d := deploy(t, layout{gateways: 2, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}})
+	ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[1].url, "ben", false)
+	group := ann.gather(t, params{"title": "Tea"}, ben)
+	partition := partitionOf(t, d, group)
+	sendAll(t, ann, group, "first", 5)
+	archiveNow(t, d)
+	epoch := epochOf(t, ann)
+	stopped := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	stopped(d.workers[0].Stop())
+	stopped(d.gateways[1].Pause())
+	server.keep(t)
+	lost := sendAll(t, ann, group, "lost", 10)
+	stopped(d.gateways[0].Pause())
+	server.lose(t)
+	stopped(d.gateways[1].Continue())
+	waitFor(t, 60*time.Second, "the other gateway goes on", func() error {
+		l, err := register(t.Context(), d.gateways[1].url, "ben")
+		if err == nil {
+			_, err = rest(t.Context(), "POST", d.gateways[1].url+"/v1/messages", l.Token,
+				params{"to": params{"conversation": group}, "client_id": "branch0", "body": say("branch")}, nil)
+		}
+		return err
+	})
+	stopped(d.gateways[0].Continue())
+	d.workers[0] = d.start(t, "worker-after", "worker")
+	people := repairedSince(t, d, epoch, "ann", "ben")
+	events := repairedEvents(t, d)[partition]
+	if len(events) != 1 || events[0].Lost != 10 || events[0].To-events[0].From+1 != 10 {
+		t.Errorf("log.repaired says %+v of 10 lost events", events)
+	}
+	for id, answer := range sendAll(t, people[0], group, "lost", 10) {
+		if answer.Duplicate || answer.Event == lost[id].Event {
+			t.Errorf("%s was lost, and sent again it is %+v", id, answer)
+		}
+	}
+	whole(t, people[1], group, slices.Concat(idsOf("first", 5), []string{"branch0"}, idsOf("lost", 10)))
+	healthyWhenBuilt(t, d)
 }

@@ -34,6 +34,8 @@ type world struct {
 	// archive holds the records of each partition from the first; fails says after how many reads it fails, 0 for never.
 	archive map[int][]*schema.Record
 	fails   int
+	// page is how many records one read of the archive returns.
+	page int64
 	// The ledger.
 	epoch     int64
 	repairing bool
@@ -45,11 +47,11 @@ type world struct {
 	common   map[int]int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		RedisServer: streamstest.StartRedis(t, streamstest.With("appendfsync", "always")),
-		archive:     make(map[int][]*schema.Record), plans: make(map[int64][]repair.Plan), common: make(map[int]int64),
+		page:        3, archive: make(map[int][]*schema.Record), plans: make(map[int64][]repair.Plan), common: make(map[int]int64),
 	}
 	w.client = w.Client()
 	var err error
@@ -64,7 +66,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // say appends messages to a group of partition 0.
-func (w *world) say(t *testing.T, texts ...string) {
+func (w *world) say(t testing.TB, texts ...string) {
 	t.Helper()
 	w.identity.Epoch = w.epoch
 	log, err := streams.New(streams.Config{Client: w.client, Identity: w.identity, Sole: true})
@@ -110,7 +112,7 @@ func (w *world) message(text string) domain.Commit {
 }
 
 // stored returns the records that Redis has of partition 0.
-func (w *world) stored(t *testing.T) (all []*schema.Record) {
+func (w *world) stored(t testing.TB) (all []*schema.Record) {
 	t.Helper()
 	for r, err := range (streams.Reader{Client: w.client, Partitions: partitions}).Partition(t.Context(), 0, schema.Checkpoint{}) {
 		if err != nil {
@@ -126,7 +128,7 @@ func (w *world) archived(t *testing.T) { t.Helper(); w.archive[0] = w.stored(t) 
 
 func (w *world) file() string { return filepath.Join(w.Dir(), "appendonlydir") }
 
-func (w *world) keep(t *testing.T) {
+func (w *world) keep(t testing.TB) {
 	t.Helper()
 	w.copied = t.TempDir()
 	if err := os.CopyFS(w.copied, os.DirFS(w.file())); err != nil {
@@ -134,7 +136,7 @@ func (w *world) keep(t *testing.T) {
 	}
 }
 
-func (w *world) lose(t *testing.T) {
+func (w *world) lose(t testing.TB) {
 	t.Helper()
 	err := errors.Join(w.Kill(), os.RemoveAll(w.file()), os.CopyFS(w.file(), os.DirFS(w.copied)))
 	if err == nil {
@@ -163,7 +165,7 @@ func (w *world) After(_ context.Context, partition int, seq int64) ([]*schema.Re
 	if seq >= int64(len(all)) {
 		return nil, nil
 	}
-	return all[seq:min(seq+3, int64(len(all)))], nil
+	return all[seq:min(seq+w.page, int64(len(all)))], nil
 }
 
 func (w *world) Before(context.Context, int, time.Time) (int64, error) { return 0, nil }
