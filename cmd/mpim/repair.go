@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -203,7 +204,7 @@ func (c repairConsumers) Refresh(ctx context.Context) error {
 	}
 	defer func() { _ = opened.client.Close(); c.stores.caching = nil }()
 	if err := opened.cache.Clear(ctx); err != nil {
-		c.stores.logger.WarnContext(ctx, "the cache could not be cleared: what it holds goes within the hour", "error", err)
+		c.stores.logger.WarnContext(ctx, "the cache could not be cleared: what it holds goes within the hour", slog.Any("error", err))
 	}
 	return nil
 }

@@ -63,16 +63,7 @@ const maxChange = 1000
 func (p *Partition) All() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		for of, a := range p.Aggregates {
-			c := Change{Aggregate: of, Head: p.Seq}
-			for name, value := range a.Fields {
-				if c.Set = append(c.Set, domain.Field{Name: name, Value: value}); len(c.Set) == maxChange {
-					if !yield(c) {
-						return
-					}
-					c.Set = nil
-				}
-			}
-			if len(c.Set) > 0 && !yield(c) {
+			if !p.allOf(of, a, yield) {
 				return
 			}
 		}
@@ -89,4 +80,18 @@ func (p *Partition) All() iter.Seq[Change] {
 			yield(c)
 		}
 	}
+}
+
+// allOf yields the fields of one aggregate. It is false where no more is to be yielded.
+func (p *Partition) allOf(of domain.Aggregate, a *Aggregate, yield func(Change) bool) bool {
+	c := Change{Aggregate: of, Head: p.Seq}
+	for name, value := range a.Fields {
+		if c.Set = append(c.Set, domain.Field{Name: name, Value: value}); len(c.Set) == maxChange {
+			if !yield(c) {
+				return false
+			}
+			c.Set = nil
+		}
+	}
+	return len(c.Set) == 0 || yield(c)
 }

@@ -27,13 +27,21 @@ func (w *work) anew(ctx context.Context, p Plan) error {
 		return err
 	}
 	folded := fold.New()
-	next := portion{}
-	size := 0
-	flush := func() error {
-		err := w.write(ctx, p.Partition, next)
-		next, size = portion{from: next.to, to: next.to}, 0
+	if err := w.rewrite(ctx, p, folded, window, since); err != nil {
 		return err
 	}
+	for change := range folded.All() {
+		if err := w.write(ctx, p.Partition, portion{from: p.End, to: p.End, changes: []fold.Change{change}}); err != nil {
+			return err
+		}
+	}
+	return w.skip(ctx, p.Partition)
+}
+
+// rewrite folds all of a partition and writes its events behind the beginning of the window, and the requests since a time.
+func (w *work) rewrite(ctx context.Context, p Plan, folded *fold.Partition, window int64, since time.Time) error {
+	next := portion{}
+	size := 0
 	for commit, err := range fold.Commits(w.archived(ctx, p.Partition, 0, p.End)) {
 		if err != nil {
 			return err
@@ -52,21 +60,14 @@ func (w *work) anew(ctx context.Context, p Plan) error {
 			next.requests = append(next.requests, remembered)
 		}
 		if len(next.entries) >= portionEvents || len(next.requests) >= portionEvents || size >= portionBytes {
-			if err := flush(); err != nil {
+			if err := w.write(ctx, p.Partition, next); err != nil {
 				return err
 			}
+			next, size = portion{from: next.to, to: next.to}, 0
 		}
 		w.step(len(commit))
 	}
-	if err := flush(); err != nil {
-		return err
-	}
-	for change := range folded.All() {
-		if err := w.write(ctx, p.Partition, portion{from: p.End, to: p.End, changes: []fold.Change{change}}); err != nil {
-			return err
-		}
-	}
-	return w.skip(ctx, p.Partition)
+	return w.write(ctx, p.Partition, next)
 }
 
 // window returns behind which event the log is kept in Redis, which is never empty, and since when requests are remembered.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,54 +48,54 @@ type world struct {
 	common   map[int]int64
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
 	w := &world{
-		RedisServer: streamstest.StartRedis(t, streamstest.With("appendfsync", "always")),
+		RedisServer: streamstest.StartRedis(tb, streamstest.With("appendfsync", "always")),
 		page:        3, archive: make(map[int][]*schema.Record), plans: make(map[int64][]repair.Plan), common: make(map[int]int64),
 	}
 	w.client = w.Client()
 	var err error
 	if w.identity, err = streams.NewIdentity(partitions); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.epoch = 1
-	if err := streams.Create(t.Context(), w.client, w.identity); err != nil {
-		t.Fatal(err)
+	if err := streams.Create(tb.Context(), w.client, w.identity); err != nil {
+		tb.Fatal(err)
 	}
 	return w
 }
 
 // say appends messages to a group of partition 0.
-func (w *world) say(t testing.TB, texts ...string) {
-	t.Helper()
+func (w *world) say(tb testing.TB, texts ...string) {
+	tb.Helper()
 	w.identity.Epoch = w.epoch
 	log, err := streams.New(streams.Config{Client: w.client, Identity: w.identity, Sole: true})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 1)
 	go func() { done <- log.Run(ctx) }()
 	defer func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}()
 	for _, text := range texts {
-		limit, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		limit, stop := context.WithTimeout(tb.Context(), 20*time.Second)
 		_, err := log.Append(limit, w.message(text))
 		stop()
 		if err != nil {
-			t.Fatalf("append %q: %v", text, err)
+			tb.Fatalf("append %q: %v", text, err)
 		}
 	}
 }
 
 func (w *world) group() domain.Aggregate {
 	for i := 0; ; i++ {
-		a := w.identity.Placement().Group("u", fmt.Sprint(i)).Aggregate()
+		a := w.identity.Placement().Group("u", strconv.Itoa(i)).Aggregate()
 		if p, _ := a.Partition(); p == 0 {
 			return a
 		}
@@ -112,11 +113,11 @@ func (w *world) message(text string) domain.Commit {
 }
 
 // stored returns the records that Redis has of partition 0.
-func (w *world) stored(t testing.TB) (all []*schema.Record) {
-	t.Helper()
-	for r, err := range (streams.Reader{Client: w.client, Partitions: partitions}).Partition(t.Context(), 0, schema.Checkpoint{}) {
+func (w *world) stored(tb testing.TB) (all []*schema.Record) {
+	tb.Helper()
+	for r, err := range (streams.Reader{Client: w.client, Partitions: partitions}).Partition(tb.Context(), 0, schema.Checkpoint{}) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all = append(all, r)
 	}
@@ -128,22 +129,22 @@ func (w *world) archived(t *testing.T) { t.Helper(); w.archive[0] = w.stored(t) 
 
 func (w *world) file() string { return filepath.Join(w.Dir(), "appendonlydir") }
 
-func (w *world) keep(t testing.TB) {
-	t.Helper()
-	w.copied = t.TempDir()
+func (w *world) keep(tb testing.TB) {
+	tb.Helper()
+	w.copied = tb.TempDir()
 	if err := os.CopyFS(w.copied, os.DirFS(w.file())); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (w *world) lose(t testing.TB) {
-	t.Helper()
+func (w *world) lose(tb testing.TB) {
+	tb.Helper()
 	err := errors.Join(w.Kill(), os.RemoveAll(w.file()), os.CopyFS(w.file(), os.DirFS(w.copied)))
 	if err == nil {
 		err = w.Restart()
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -286,6 +287,7 @@ func numbered(prefix string, n int) []string {
 }
 
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	old, branch := numbered("old", 7), numbered("branch", 4)
 	first := []string{"a", "b", "c"}
 	last := func(t *testing.T, w *world) repair.Seen {
@@ -303,6 +305,7 @@ func TestRepair(t *testing.T) {
 	}{
 		"the archive has the tail": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.say(t, old...)
 				w.archived(t)
 				w.seen = append(w.seen, last(t, w))
@@ -311,6 +314,7 @@ func TestRepair(t *testing.T) {
 		},
 		"the archive has some of it": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.say(t, old[:5]...)
 				w.archived(t)
 				w.say(t, old[5:]...)
@@ -320,6 +324,7 @@ func TestRepair(t *testing.T) {
 		},
 		"a projection alone saw it": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.archived(t)
 				w.say(t, old...)
 				w.seen = append(w.seen, last(t, w))
@@ -328,6 +333,7 @@ func TestRepair(t *testing.T) {
 		},
 		"the log went on, and the archive has the branch before": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.say(t, old...)
 				w.archived(t)
 				w.lose(t)
@@ -337,6 +343,7 @@ func TestRepair(t *testing.T) {
 		},
 		"the log went on, and nobody has the branch before": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.archived(t)
 				w.say(t, old...)
 				w.seen = append(w.seen, last(t, w))
@@ -348,6 +355,7 @@ func TestRepair(t *testing.T) {
 		},
 		"someone who was away saw more": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.say(t, old...)
 				w.lose(t)
 				w.say(t, branch...)
@@ -358,6 +366,7 @@ func TestRepair(t *testing.T) {
 		},
 		"everything is gone": {
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.say(t, old...)
 				w.archived(t)
 				if err := w.client.FlushAll(t.Context()).Err(); err != nil {
