@@ -251,7 +251,11 @@ func (a *appender) judge(err error, uncertain bool, seen int64) error {
 	case "CLOSED":
 		a.gate.closeFor(asking(nil), false)
 	case "NOLOG":
-		a.gate.closeFor(lostEvents(err), true)
+		closed := lostEvents(err)
+		if strings.HasPrefix(err.Error(), "NOLOG is at epoch") {
+			closed = beingRepaired(err)
+		}
+		a.gate.closeFor(closed, true)
 	case "FORKED":
 		return a.fork(err, seen, false)
 	case "FENCED":

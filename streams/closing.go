@@ -307,7 +307,7 @@ func (w *watcher) settle(ctx context.Context, s *sight) {
 			a.gate.closeFor(lostEvents(fmt.Errorf("redis holds %s", named(m.id))), true)
 			continue
 		case m.epoch > identity.Epoch:
-			a.gate.closeFor(beingRepaired(m.epoch), true)
+			a.gate.closeFor(beingRepaired(fmt.Errorf("redis is at epoch %d", m.epoch)), true)
 			continue
 		case m.epoch < identity.Epoch:
 			a.lost(&loss{seen: s.seen[partition], err: lostEvents(fmt.Errorf("redis is at epoch %d, before epoch %d", m.epoch, identity.Epoch))})
@@ -344,9 +344,13 @@ func (l *Log) mark(ctx context.Context, a *appender, m meta) {
 
 // tell tells operators what is closed, and returns whether something is that may open by itself.
 func (w *watcher) tell(s *sight) bool {
-	waiting, closed := make(map[string]bool), false
+	waiting, closed, all := make(map[string]bool), false, 0
 	for partition, a := range w.appenders {
-		if c := a.gate.closed.Load(); c != nil && !c.lost {
+		c := a.gate.closed.Load()
+		if c != nil {
+			all++
+		}
+		if c != nil && !c.lost {
 			closed = true
 			if answer := s.answers[partition]; len(answer) > 1 && answer[0] == "asking" {
 				for _, life := range answer[1:] {
@@ -355,6 +359,7 @@ func (w *watcher) tell(s *sight) bool {
 			}
 		}
 	}
+	w.metrics.closed.Set(float64(all))
 	switch {
 	case !closed:
 		if w.told {

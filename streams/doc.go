@@ -21,7 +21,20 @@
 // difference.
 //
 // The script's text begins with the server's run id. A server that restarted, or a replica that was promoted, does not
-// know the script, and its answer NOSCRIPT is the moment to look again. Redis forgets an appender's name an hour after its
+// know the script, and its answer NOSCRIPT is the moment to look again; so is a look once a second. Whoever notices first closes
+// all partitions for that run, over the very connection that the run id came from: it ends with the server, so nothing is
+// closed, loaded or said in another run than was meant. Every process that appends is registered while it lives, and the partition
+// opens with the last one's word of how far it had seen it. What was seen is kept by runs: what is known to be from before
+// a run is held against where that run was opened, however far the log is by then, and what may be of the run itself only
+// against the counter; else who looks away for a second would find forks that are none. A clean restart only delays appends,
+// for at most 3 seconds. Lives are told apart by their signs by the server's clock, and those who lived when it went
+// down have their time again when it is back, or a long outage would look like the death of all.
+//
+// Rejected: going on at the first word (who saw more comes later, and the numbers are taken), waiting for a time (too long
+// for those who are there, too short for those who are not), and asking over any connection (the client library may
+// have changed servers in between).
+//
+// Redis forgets an appender's name an hour after its
 // last batch, by its own clock: where it does so early, and the server is still the one that gave the last answer, and the
 // batch was written to a connection only once, the appender takes a new name. Otherwise the partition stays closed.
 //

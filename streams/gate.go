@@ -144,7 +144,7 @@ func (g *gate) settle(m meta, run string, seen int64, answer []string) *loss {
 		g.close(lostEvents(fmt.Errorf("redis is at %d, and events up to %d were seen", m.seq, m.forked)), true)
 		return nil
 	case m.repairing:
-		g.close(beingRepaired(m.epoch), true)
+		g.close(beingRepaired(fmt.Errorf("redis is at epoch %d", m.epoch)), true)
 		return nil
 	case !m.complete:
 		g.close(asking(answer), false)
@@ -157,8 +157,8 @@ func (g *gate) settle(m meta, run string, seen int64, answer []string) *loss {
 	return nil
 }
 
-func beingRepaired(epoch int64) *domain.Error {
-	return domain.Wrap(domain.Unavailable, fmt.Errorf("redis is at epoch %d", epoch), "the log is being repaired: nothing is taken until then")
+func beingRepaired(cause error) *domain.Error {
+	return domain.Wrap(domain.Unavailable, cause, "the log is being repaired: nothing is taken until then")
 }
 
 func lostEvents(cause error) *domain.Error {
@@ -222,12 +222,25 @@ func (l *Log) Forked() error { return l.closedBecause(func(c *closure) bool { re
 // Closed returns why partitions take no appends just now, or nil.
 func (l *Log) Closed() error { return l.closedBecause(func(*closure) bool { return true }) }
 
+// closedBecause names the partitions that are closed for the same reason together.
 func (l *Log) closedBecause(counts func(*closure) bool) error {
-	var all []error
+	closed := make(map[string][]int)
+	errs := make(map[string]*domain.Error)
+	var reasons []string
 	for _, a := range l.appenders {
-		if c := a.gate.closed.Load(); c != nil && counts(c) {
-			all = append(all, a.closedErr(c))
+		c := a.gate.closed.Load()
+		if c == nil || !counts(c) {
+			continue
 		}
+		reason := c.err.Error()
+		if closed[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		closed[reason], errs[reason] = append(closed[reason], a.partition), c.err
+	}
+	var all []error
+	for _, reason := range reasons {
+		all = append(all, fmt.Errorf("%s: %w", Partitions(closed[reason]), errs[reason]))
 	}
 	return errors.Join(all...)
 }

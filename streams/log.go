@@ -51,7 +51,7 @@ type Config struct {
 	// counts as well. The default is none.
 	Remembered func(ctx context.Context) ([]int64, error)
 	// Alive is how long a process counts as one that may still say what it saw after it gave no sign, so how long one that died
-	// together with Redis holds appends up. It has to be the same for all. The default is 10 seconds.
+	// together with Redis holds appends up. It has to be the same for all. The default is DefaultAlive.
 	Alive time.Duration
 	// FullAt is the part of maxmemory above which Append answers unavailable. The default is DefaultFullAt.
 	FullAt float64
@@ -69,6 +69,9 @@ type Sealer interface {
 	// append: of kind Unavailable where the key cannot be had.
 	Seal(ctx context.Context, c *domain.Commit) (schema.Seal, error)
 }
+
+// DefaultAlive is the default of Config.Alive.
+const DefaultAlive = 10 * time.Second
 
 func (c Config) withDefaults() Config {
 	if c.Server == nil {
@@ -93,7 +96,7 @@ func (c Config) withDefaults() Config {
 		c.Name = "process"
 	}
 	if c.Alive == 0 {
-		c.Alive = 10 * time.Second
+		c.Alive = DefaultAlive
 	}
 	if c.FullAt == 0 {
 		c.FullAt = DefaultFullAt

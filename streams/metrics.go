@@ -13,6 +13,7 @@ type metrics struct {
 	retries  prometheus.Counter
 	refused  prometheus.Counter
 	forks    prometheus.Counter
+	closed   prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -28,9 +29,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "mpim_log_append_retries_total", Help: "Batches sent again because no answer came."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "mpim_log_append_refused_total", Help: "Commands refused because a partition's queue was full."}),
 		forks:   prometheus.NewCounter(prometheus.CounterOpts{Name: "mpim_log_forks_total", Help: "Partitions closed because Redis had less than was seen."}),
+		closed:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "mpim_log_closed_partitions", Help: "Partitions that take no appends just now."}),
 	}
 	if r != nil {
-		r.MustRegister(m.commands, m.seconds, m.sizes, m.retries, m.refused, m.forks)
+		r.MustRegister(m.commands, m.seconds, m.sizes, m.retries, m.refused, m.forks, m.closed)
 	}
 	return m
 }

@@ -23,6 +23,7 @@ type PartitionStat struct {
 	// FirstAt and LastAt are the times of the oldest and the newest event in the stream; nil where it is empty.
 	FirstAt *time.Time `json:"first_at"`
 	LastAt  *time.Time `json:"last_at"`
+	Standing
 }
 
 // Stat describes the log.
@@ -50,7 +51,13 @@ func ReadStat(ctx context.Context, client redis.UniversalClient, server Server, 
 		stat.Entries += p.Entries
 		stat.Bytes += p.Bytes
 	}
-	var err error
+	standings, err := ReadStandings(ctx, client, server, identity)
+	if err != nil {
+		return stat, err
+	}
+	for partition, standing := range standings {
+		stat.Partitions[partition].Standing = standing
+	}
 	stat.UsedMemory, stat.MaxMemory, err = server.Memory(ctx)
 	return stat, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"mpim/handlers/push"
@@ -200,6 +201,12 @@ func (d *doctor) examineLog(s *stores) {
 		}
 	}
 	d.add("stream", found, "raise maxmemory", err)
+	if sentences := closedPartitions(stat.Partitions); sentences != nil {
+		err = errors.New(strings.Join(sentences, "; "))
+		d.add("partitions", "", "what it says; `mpim log stat` shows each partition", err)
+		return
+	}
+	d.add("partitions", "all take appends", "", nil)
 }
 
 // examineRequests tells when requests are forgotten so early that one which is sent again may be done twice.

@@ -193,6 +193,14 @@ func TestNewEpoch(t *testing.T) {
 	if _, err := rest(ctx, "POST", base+"/v1/messages", ann.Token, message(before-1), &again); err != nil || !again.Duplicate || again.Event != first.Event {
 		t.Errorf("sent again it is %+v, %v", again, err)
 	}
+	waitFor(t, 20*time.Second, "ben to be reset", func() error {
+		atBen.mu.Lock()
+		defer atBen.mu.Unlock()
+		if len(atBen.resets) == 0 {
+			return errors.New("he was not")
+		}
+		return nil
+	})
 	for n := during + 1; n < after; n++ {
 		send(n)
 	}
@@ -229,7 +237,7 @@ func (k *kept) check(t *testing.T, newest int64) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if n := len(k.seqs); n == 0 || k.seqs[n-1] < newest {
-			return fmt.Errorf("%d events, the newest is not among them", n)
+			return fmt.Errorf("it heard %v and %+v, not yet %d", k.seqs, k.resets, newest)
 		}
 		return nil
 	})

@@ -84,6 +84,9 @@ func (c *logStatCommand) Run(i *invocation) error {
 		fmt.Fprintf(i.stdout, ", which lasts for %s at this rate", time.Duration(*stat.MemoryLeftSeconds)*time.Second)
 	}
 	fmt.Fprintln(i.stdout)
+	for _, sentence := range closedPartitions(stat.Partitions) {
+		fmt.Fprintln(i.stdout, sentence)
+	}
 	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "PARTITION\tENTRIES\tFIRST\tHEAD\tARCHIVED TO\tTRIMMED TO\tBYTES\tOLDEST\tNEWEST\t")
 	for _, p := range stat.Partitions {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"mpim/streams"
 )
 
 // stage is a set of parts that run together, and stop together before the stages that were started earlier. A part
@@ -94,7 +96,7 @@ func (r *runningStage) stop() error {
 	defer limit.Stop()
 	select {
 	case err := <-r.done:
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, streams.ErrNewEpoch) {
 			return nil
 		}
 		return err

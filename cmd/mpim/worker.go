@@ -96,7 +96,10 @@ func (c *consumers) stages(drain time.Duration) []stage {
 
 // checks are what a worker needs.
 func (c *consumers) checks() []check {
-	checks := []check{{"redis", func(ctx context.Context) error { return c.stores.redis.Ping(ctx).Err() }}}
+	checks := []check{
+		{"redis", func(ctx context.Context) error { return c.stores.redis.Ping(ctx).Err() }},
+		{"log", func(context.Context) error { return c.log.Closed() }},
+	}
 	if slices.ContainsFunc(c.names, keptInSQL) {
 		checks = append(checks, check{"database", c.stores.db.Ping})
 	}
