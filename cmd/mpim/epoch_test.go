@@ -96,7 +96,8 @@ func (k *kept) reset(r client.Reset) {
 // TestNewEpoch raises the epoch of the log under running processes, as a repair does: they go on by themselves, and clients drop
 // what they have.
 func TestNewEpoch(t *testing.T) {
-	d := deploy(t, layout{gateways: 1, workers: 2})
+	// A worker would take up a repair that nobody is at.
+	d := deploy(t, layout{gateways: 1, workers: 2, env: []string{"MPIM_LOG_AUTO_REPAIR=false"}})
 	ctx := t.Context()
 	base := d.gateways[0].url
 	ann, err := register(ctx, base, "ann")
@@ -215,10 +216,13 @@ func TestNewEpoch(t *testing.T) {
 			t.Errorf("a part did not stop with its life:\n%s", p.Tail())
 		}
 	}
-	lives, err := d.redis.Client().HKeys(ctx, "appenders").Result()
-	if err != nil || len(lives) != len(d.gateways)+len(d.workers)+1 {
-		t.Errorf("registered are %v, %v", lives, err)
-	}
+	waitFor(t, 20*time.Second, "all to be registered, in their second life alone", func() error {
+		lives, err := d.redis.Client().HKeys(ctx, "appenders").Result()
+		if err == nil && len(lives) != len(d.gateways)+len(d.workers)+1 {
+			err = fmt.Errorf("registered are %v", lives)
+		}
+		return err
+	})
 }
 
 func (k *kept) heard(messages int) error {
