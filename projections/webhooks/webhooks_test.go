@@ -206,3 +206,41 @@ func TestGiveUp(t *testing.T) {
 		}
 	})
 }
+
+// After a repair a webhook goes on behind what all have seen alike; whoever delivers what was lost is deposed.
+func TestRetreat(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		ctx, store := t.Context(), webhooks.Store{DB: db}
+		if err := store.Add(ctx, added, []int64{4, 7}); err != nil {
+			t.Fatal(err)
+		}
+		held, err := store.Take(ctx, added.ID, 1, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		letters := deadletters.Store{DB: db}
+		for seq := int64(5); seq <= 7; seq++ {
+			r := &schema.Record{Position: domain.Position{Partition: 1, Seq: seq}}
+			if err := letters.Put(ctx, []deadletters.Letter{deadletters.Of(added.Handler(), r, errors.New("no"), 1, time.Now(), time.Now())}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if behind, err := letters.Behind(ctx, 1, 5); err != nil || len(behind) != 2 || behind[0].Seq != 6 {
+			t.Errorf("letters behind event 5: %+v, %v", behind, err)
+		}
+		for partition := range 2 {
+			if err := store.Retreat(ctx, partition, 5); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := store.Advance(ctx, held, 8, 1); !errors.Is(err, projections.ErrDeposed) {
+			t.Errorf("what was lost was delivered: %v", err)
+		}
+		all, err := store.Progress(ctx)
+		if err != nil || len(all) != 2 || all[0].Seq != 4 || all[1].Seq != 5 {
+			t.Errorf("it stands at %+v, %v", all, err)
+		}
+	})
+}
