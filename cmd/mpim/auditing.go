@@ -63,7 +63,7 @@ func (s *stores) newSigner() (archive.Signer, error) {
 	}
 	config := audit.Config{
 		DB: s.db, Log: s.identity.ID, Partitions: s.identity.Partitions, Keys: s.auditing.keys, Every: s.auditing.every,
-		Witness: streams.Witness{Client: s.redis}, Logger: s.logger,
+		Stream: s.reader(), Witness: streams.Witness{Client: s.redis}, Logger: s.logger,
 	}
 	if s.registry != nil {
 		config.Registerer = s.registry

@@ -18,7 +18,9 @@
 // is read from the archive. The number of a head is its primary key: of two workers that both believe they have the lease, one signs.
 //
 // Who builds trees could be made to sign a lie: by changing the tiles that it goes on from. So what a signer goes on from is
-// either below the root of a head whose signature it has checked, or recomputed from the events. Without a key nothing is
+// either below the root of a head whose signature it has checked, or recomputed from the events. And events that wait in the archive to be
+// signed could be changed there first, for as long as somebody keeps heads from being written: so those that did not come from the stream
+// itself are compared with it, as long as it holds them. Without a key nothing is
 // built, since what nobody signed could not be gone on from.
 //
 // The newest head is kept in Redis as well ([Witness]). Who can write to SQL alone can cut the newest heads and the end of the archive, and

@@ -37,6 +37,8 @@ type Config struct {
 	Keys *proof.Keys
 	// Every is how often heads are signed while events come, DefaultEvery if zero.
 	Every time.Duration
+	// Stream is the log in Redis: what was not taken from it is compared with it before it is signed. The default compares nothing.
+	Stream Stream
 	// Witness keeps the newest head elsewhere. The default keeps none.
 	Witness Witness
 	// Logger receives what an operator should know. The default discards it.
@@ -187,6 +189,9 @@ func (s *Signer) catchUp(ctx context.Context, t *tree, state archive.PartitionSt
 		}
 		if len(records) == 0 {
 			return fmt.Errorf("partition %d is archived up to %d, but event %d is not there", state.Partition, state.VerifiedTo, t.size+1)
+		}
+		if err := s.confirm(ctx, state.Partition, records); err != nil {
+			return err
 		}
 		t.take(records)
 		if t.size-t.written >= mostWaiting {

@@ -66,7 +66,7 @@ func (f *fixture) work(keys string) {
 	if f.keys, err = proof.ParseKeys(keys); err != nil {
 		f.Fatal(err)
 	}
-	signer, err := audit.NewSigner(audit.Config{DB: f.db, Log: logID, Partitions: partitions, Keys: f.keys, Witness: f.witness, Logger: slog.New(slog.NewTextHandler(f.Output(), nil))})
+	signer, err := audit.NewSigner(audit.Config{DB: f.db, Log: logID, Partitions: partitions, Keys: f.keys, Stream: f.stream, Witness: f.witness, Logger: slog.New(slog.NewTextHandler(f.Output(), nil))})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -313,6 +313,31 @@ func TestSignerRefusesWhatWasNotSigned(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who can write to the database keeps heads from being written, changes what waits, and lets it be signed.
+func TestSignerComparesWhatWaitsWithTheStream(t *testing.T) {
+	t.Parallel()
+	projectionstest.Each(t, func(t *testing.T, db *database.DB) {
+		t.Helper()
+		f := newFixture(t, db)
+		f.add(0, 10)
+		h := f.newest()
+		h.Number++
+		f.insertHead(h, []byte("none"))
+		f.add(0, 10)
+		original := f.rowOf(0, 15).records(t)[15-f.rowOf(0, 15).From].Payload
+		f.rewrite(0, 15, func(r *schema.Record) { r.Payload = swapped(r.Payload) })
+		execute(t, db, "DELETE FROM audit_heads WHERE number = ?", h.Number)
+		f.sign()
+		f.add(1, 5)
+		if n := f.newest().Number; n != 1 {
+			t.Fatalf("head %d signs an event that was changed", n)
+		}
+		f.rewrite(0, 15, func(r *schema.Record) { r.Payload = original })
+		f.sign()
+		f.wantTree(20, 5)
+	})
 }
 
 // Who replaces the key says which one it was before.
