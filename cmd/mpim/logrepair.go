@@ -114,6 +114,6 @@ func (c *logRepairCommand) table(i *invocation, line repairLine) {
 	}
 	_ = table.Flush()
 	if len(line.Partitions) == 0 {
-		fmt.Fprintln(i.stdout, "Redis is of another epoch than SQL, or a repair has not ended: no event is missing")
+		fmt.Fprintln(i.stdout, "Redis is of another epoch than SQL, a repair has not ended, or its end was lost: no event is missing")
 	}
 }

@@ -22,10 +22,12 @@ type meta struct {
 	epoch  int64
 	// seq is the counter, first and last the sequences that the stream begins and ends with; 0 for an empty one.
 	seq, first, last int64
-	open             bool
-	opened           int64 // -1 where it was not opened in this life of the server
-	forked           int64 // 0 where nobody missed anything
-	repaired         int64 // the epoch whose log.repaired is appended
+	// repairing says that a repairer closed it.
+	repairing bool
+	opened    int64 // -1 where it was not opened in this life of the server
+	parted    int64 // where it had been opened in the one in which it was marked as forked, -1 where that is this one
+	forked    int64 // 0 where nobody missed anything
+	repaired  int64 // the epoch whose log.repaired is appended
 	// seen is the highest that somebody said.
 	seen int64
 }
@@ -79,10 +81,14 @@ func metaOf(fields map[string]string, said []string) meta {
 	}
 	m := meta{
 		exists: fields["id"] != "", id: fields["id"], run: fields["run"], epoch: number(fields["epoch"]), seq: number(fields["seq"]),
-		open: fields["complete"] == "1", opened: number(fields["opened"]), forked: number(fields["forked"]), repaired: number(fields["repaired"]),
+		repairing: fields["repairing"] != "", opened: number(fields["opened"]), parted: number(fields["parted"]),
+		forked: number(fields["forked"]), repaired: number(fields["repaired"]),
 	}
 	if fields["opened"] == "" {
 		m.opened = -1
+	}
+	if fields["parted"] == "" {
+		m.parted = -1
 	}
 	for _, text := range said {
 		m.seen = max(m.seen, number(text))

@@ -82,6 +82,9 @@ func (r *Repairer) plans(ctx context.Context, partitions int) ([]Plan, []meta, e
 		if m.run != run {
 			m.opened = -1 // that was before
 		}
+		if m.forked > 0 && m.parted >= 0 {
+			m.opened = m.parted
+		}
 		var outside []schema.Checkpoint
 		for _, s := range seen {
 			if s.Partition == n {
@@ -152,6 +155,19 @@ func (p *Plan) gone(ctx context.Context, l *line, m meta, outside []schema.Check
 		}
 	}
 	return highest, nil
+}
+
+// shorten plans for a head that is lower than it was, where the line was to end with what only Redis had.
+func (p *Plan) shorten(head int64) {
+	if p.Anew || p.End <= p.Archived || head >= p.End {
+		return
+	}
+	end := max(head, p.Archived)
+	first := p.Losses[0]
+	kept := min(first.From-1, end)
+	from, to := min(first.From, head+1), max(first.To, p.End)
+	p.Losses = []Loss{{From: from, To: to, Lost: to - kept}}
+	p.End, p.Common = end, min(p.Common, end)
 }
 
 // lose says what is lost, where the branch that had been there before was seen up to a sequence, and Redis and the archive agree

@@ -118,7 +118,8 @@ type Finding struct {
 	Repairing bool
 	// Plans are what is to be done, a partition each. Not all of them are damaged.
 	Plans []Plan
-	// Behind says that Redis is of another epoch than SQL knows, or holds no log, or not all of it.
+	// Behind says that Redis is of another epoch than SQL knows, or holds no log, or not all of it; or that it lost the end of a
+	// repair that SQL knows to be done, or is marked as forked. All of that takes a new epoch to be opened, though no event may be missing.
 	Behind bool
 }
 
@@ -152,7 +153,7 @@ func (r *Repairer) Look(ctx context.Context) (f Finding, err error) {
 			return f, fmt.Errorf("partition %d in Redis belongs to log %s, and SQL knows log %s: check MPIM_REDIS_URL and MPIM_DATABASE_URL", n, m.id, f.Identity.ID)
 		case m.epoch > f.Identity.Epoch:
 			return f, fmt.Errorf("redis is at epoch %d, and SQL at %d: the SQL database is older than Redis; restore it from a newer backup", m.epoch, f.Identity.Epoch)
-		case !m.exists || m.epoch < f.Identity.Epoch:
+		case !m.exists || m.epoch < f.Identity.Epoch || m.repairing || m.forked > 0:
 			f.Behind = true
 		}
 	}
@@ -209,6 +210,9 @@ func (r *Repairer) once(ctx context.Context, token int64) (Finding, error) {
 	if f.Plans, err = w.agree(ctx); err != nil {
 		return f, err
 	}
+	if err := w.shorten(ctx, f.Plans); err != nil {
+		return f, err
+	}
 	if err := w.restore(ctx, f.Plans); err != nil {
 		return f, err
 	}
@@ -261,6 +265,22 @@ func (w *work) agree(ctx context.Context) ([]Plan, error) {
 		return nil, err
 	}
 	return plans, w.Ledger.Keep(ctx, w.identity.Epoch, plans)
+}
+
+// shorten makes the best of what was planned when Redis had more than it has now: it died again meanwhile, with events that nobody
+// else has.
+func (w *work) shorten(ctx context.Context, plans []Plan) error {
+	metas, err := w.metas(ctx, w.identity.Partitions)
+	if err != nil {
+		return err
+	}
+	for n := range plans {
+		p := &plans[n]
+		if m := metas[p.Partition]; p.Damaged() && m.repaired != w.identity.Epoch {
+			p.shorten(m.seq)
+		}
+	}
+	return nil
 }
 
 // restoreAtOnce is how many partitions are worked on at the same time.

@@ -41,6 +41,7 @@ type world struct {
 	epoch     int64
 	repairing bool
 	plans     map[int64][]repair.Plan
+	cutOff    bool // when the plan was kept
 	tokens    int64
 	// The consumers.
 	seen     []repair.Seen
@@ -199,6 +200,9 @@ func (w *world) Plans(_ context.Context, epoch int64) ([]repair.Plan, bool, erro
 
 func (w *world) Keep(_ context.Context, epoch int64, plans []repair.Plan) error {
 	w.plans[epoch] = plans
+	if w.cutOff {
+		return errFails
+	}
 	return nil
 }
 

@@ -11,6 +11,6 @@ if meta[1] ~= ARGV[1] or meta[2] ~= ARGV[2] or meta[4] ~= ARGV[3] then
   return redis.error_reply('FENCED the partition is at epoch ' .. tostring(meta[2]) .. ', repairer ' .. tostring(meta[4]))
 end
 redis.call('HSET', KEYS[1], 'complete', '1', 'run', ARGV[4], 'opened', meta[5])
-redis.call('HDEL', KEYS[1], 'repairing', 'forked')
+redis.call('HDEL', KEYS[1], 'repairing', 'forked', 'parted')
 redis.call('DEL', KEYS[2])
 return 1
