@@ -26,7 +26,7 @@ func (s *Signer) begin(ctx context.Context) error {
 			return fmt.Errorf("the row of head %d holds head %d: run `mpim audit verify`", row.Number, s.last.Number)
 		}
 	}
-	if err := s.compare(ctx); err != nil {
+	if err := s.compare(ctx, row); err != nil {
 		return err
 	}
 	for partition := range s.config.Partitions {
@@ -62,12 +62,15 @@ func belongs(h proof.Head, log string, partitions int) error {
 }
 
 // compare looks at the head that the witness has. One that is newer than all in the database is owed: it may have been restored
-// from a backup, or somebody cut it.
-func (s *Signer) compare(ctx context.Context) error {
+// from a backup, or somebody cut it. A witness that has none, since it lost all, gets the newest at once.
+func (s *Signer) compare(ctx context.Context, newest *headRow) error {
 	if s.config.Witness == nil {
 		return nil
 	}
 	kept, err := s.config.Witness.Kept(ctx)
+	if err == nil && kept == nil && newest != nil {
+		return s.config.Witness.Keep(ctx, newest.Note)
+	}
 	if err != nil || kept == nil {
 		return err
 	}

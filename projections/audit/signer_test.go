@@ -315,6 +315,19 @@ func TestSignerRefusesWhatWasNotSigned(t *testing.T) {
 	}
 }
 
+func TestSignerGivesTheWitnessBackWhatItLost(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, projectionstest.Open(t, "sqlite::memory:"))
+	f.add(0, 10)
+	kept := f.witness.head
+	f.witness.head = nil
+	f.work(f.private)
+	f.sign()
+	if !slices.Equal(f.witness.head, kept) || f.heads() != 1 {
+		t.Errorf("the witness has %q, not %q", f.witness.head, kept)
+	}
+}
+
 // Who can write to the database keeps heads from being written, changes what waits, and lets it be signed.
 func TestSignerComparesWhatWaitsWithTheStream(t *testing.T) {
 	t.Parallel()

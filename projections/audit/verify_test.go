@@ -236,6 +236,13 @@ var tamperings = map[string]struct {
 			f.put(row, renumber(slices.Insert(records, int(50-row.From), &copied), row.From))
 		}, "0:50", []string{"differ"},
 	},
+	"a segment of no events is inserted": {
+		func(f *fixture) {
+			row := *f.rowOf(0, 100)
+			row.From = 341
+			f.put(&row, row.records(f.T))
+		}, "0:341", []string{"ends before it begins"},
+	},
 	"an event is inserted as a segment of its own": {
 		func(f *fixture) {
 			row := *f.rowOf(0, 100)

@@ -100,6 +100,10 @@ func (w *walk) begin(ctx context.Context) error {
 func (w *walk) checkExtent(extent archive.Extent) {
 	end := int64(0)
 	for _, r := range extent.Segments {
+		if r.To < r.From {
+			w.problems.add(w.partition, at(w.partition, r.From), "a segment stands at "+at(w.partition, r.From)+" that ends before it begins: one was inserted")
+			continue
+		}
 		if r.From <= end {
 			w.problems.events(w.partition, r.From, r.To, "{stand} in a segment that overlaps another: one was inserted")
 		}
