@@ -8,7 +8,8 @@ import (
 	"mpim/domain"
 )
 
-// Load returns the named fields of an aggregate's decision state, all of them for nil.
+// Load returns the named fields of an aggregate's decision state, all of them for nil. That there is nothing at all is only said of a
+// log that is known to have lost nothing: else the error is Unavailable.
 func (l *Log) Load(ctx context.Context, a domain.Aggregate, fields []string) (domain.Fields, error) {
 	partition, ok := a.Partition()
 	if !ok || partition >= l.config.Identity.Partitions {
@@ -20,13 +21,14 @@ func (l *Log) Load(ctx context.Context, a domain.Aggregate, fields []string) (do
 		if err != nil {
 			return nil, unreachable(err)
 		}
-		return all, nil
+		return all, l.believe(ctx, partition, all)
 	}
 	values, err := l.config.Client.HMGet(ctx, key, fields...).Result()
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	return present(fields, values), nil
+	loaded := present(fields, values)
+	return loaded, l.believe(ctx, partition, loaded)
 }
 
 // LoadAll is Load of named fields of several aggregates, in their order and in one round trip. They are read one after the
@@ -46,13 +48,66 @@ func (l *Log) LoadAll(ctx context.Context, wanted []domain.Wanted) ([]domain.Fie
 	if err != nil {
 		return nil, unreachable(err)
 	}
+	var doubtful []int
 	for i, reply := range replies {
 		loaded[i] = domain.Fields{}
-		if reply != nil {
-			loaded[i] = present(wanted[i].Fields, reply.Val())
+		if reply == nil {
+			continue
+		}
+		if loaded[i] = present(wanted[i].Fields, reply.Val()); len(loaded[i]) == 0 {
+			partition, _ := wanted[i].Aggregate.Partition()
+			doubtful = append(doubtful, partition)
 		}
 	}
-	return loaded, nil
+	return loaded, l.settled(ctx, doubtful)
+}
+
+// believe returns an error where nothing was found because the log may have lost it.
+func (l *Log) believe(ctx context.Context, partition int, loaded domain.Fields) error {
+	if len(loaded) > 0 {
+		return nil
+	}
+	return l.settled(ctx, []int{partition})
+}
+
+// Settled returns nil where the partition of an aggregate is open in the present run of the server, so that what is not there never
+// was. It is for who is about to act on an absence for good. It costs a round trip or two.
+func (l *Log) Settled(ctx context.Context, a domain.Aggregate) error {
+	partition, ok := a.Partition()
+	if !ok || partition >= l.config.Identity.Partitions {
+		return nil
+	}
+	return l.settled(ctx, []int{partition})
+}
+
+func (l *Log) settled(ctx context.Context, partitions []int) error {
+	if len(partitions) == 0 {
+		return nil
+	}
+	for _, partition := range partitions {
+		// Before the first look only Redis can tell.
+		if c := l.appenders[partition].gate.closed.Load(); c != nil && (c.lost || !c.since.IsZero()) {
+			return l.appenders[partition].closedErr(c)
+		}
+	}
+	metas, err := readMetas(ctx, l.config.Client, l.config.Identity.Partitions)
+	if err != nil {
+		return err
+	}
+	run, looked := "", l.script.current().run
+	if looked != "" {
+		if run, err = l.config.Server.RunID(ctx, l.config.Client); err != nil {
+			return unreachable(err)
+		}
+	}
+	for _, partition := range partitions {
+		m := metas[partition]
+		if !m.belongs(l.config.Identity) || m.epoch != l.config.Identity.Epoch || !m.complete || run != looked {
+			l.kick()
+			return l.appenders[partition].closedErr(&closure{err: asking(nil)})
+		}
+	}
+	return nil
 }
 
 // present returns the fields that have a value.

@@ -13,6 +13,8 @@ import (
 type Loader interface {
 	// Load returns the named fields of an aggregate.
 	Load(ctx context.Context, aggregate domain.Aggregate, fields []string) (domain.Fields, error)
+	// Settled returns an error where the log may have lost what an aggregate had.
+	Settled(ctx context.Context, aggregate domain.Aggregate) error
 }
 
 // loadTimeout is how long a session may take to load. A log that takes longer does not answer.
@@ -47,5 +49,12 @@ func (g *Gate) Admit(ctx context.Context, token string) (Principal, error) {
 	if err != nil {
 		return Principal{}, fmt.Errorf("read the session: %w", err)
 	}
-	return principal, state.Admits(principal.Session)
+	err = state.Admits(principal.Session)
+	if domain.CodeOf(err) == domain.Unauthenticated {
+		// Clients forget a session that has ended. One that the log has lost may come back.
+		if unsettled := g.loader.Settled(limited, principal.User.Aggregate()); unsettled != nil {
+			return Principal{}, fmt.Errorf("see whether the session was lost: %w", unsettled)
+		}
+	}
+	return principal, err
 }

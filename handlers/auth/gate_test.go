@@ -58,6 +58,24 @@ func (hanging) Load(ctx context.Context, _ domain.Aggregate, _ []string) (domain
 	return nil, errors.New("i/o timeout")
 }
 
+func (hanging) Settled(context.Context, domain.Aggregate) error { return nil }
+
+// losing is a log that may have lost something.
+type losing struct{ *commandtest.Log }
+
+func (losing) Settled(context.Context, domain.Aggregate) error {
+	return domain.Errorf(domain.Unavailable, "a part of the log was lost")
+}
+
+func TestTheGateEndsNoSessionThatWasLost(t *testing.T) {
+	tokens := newTokens(t, auth.TokensConfig{})
+	issued := issue(t, tokens, time.Now())
+	_, err := auth.NewGate(tokens, losing{commandtest.New(placement.Partitions)}).Admit(t.Context(), issued.Access)
+	if domain.CodeOf(err) != domain.Unavailable {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}
+
 func TestTheGateDoesNotWaitForALogThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tokens := newTokens(t, auth.TokensConfig{})

@@ -49,6 +49,9 @@ func New(partitions int) *Log {
 	}
 }
 
+// Settled implements auth.Loader: it loses nothing.
+func (*Log) Settled(context.Context, domain.Aggregate) error { return nil }
+
 // Load returns the named fields of an aggregate, or all.
 func (l *Log) Load(_ context.Context, aggregate domain.Aggregate, fields []string) (domain.Fields, error) {
 	l.mu.Lock()
