@@ -42,7 +42,7 @@ func (i *invocation) openLog() (*stores, error) {
 	if err != nil {
 		_ = s.Close()
 		if errors.Is(err, streams.ErrNoLog) {
-			return nil, fmt.Errorf("redis at %s holds no log: run `mpim migrate up`, or set MPIM_REDIS_URL", redacted(i.settings.RedisURL))
+			return nil, fmt.Errorf("redis at %s holds no log: check MPIM_REDIS_URL; run `mpim migrate up` where everything is new, and `mpim log repair` where this Redis lost it", redacted(i.settings.RedisURL))
 		}
 		return nil, explain("redis at "+redacted(i.settings.RedisURL), err)
 	}

@@ -89,7 +89,6 @@ func (w *work) clear(ctx context.Context, partition int) error {
 	if err != nil {
 		return fmt.Errorf("counter of partition %d: %w", partition, err)
 	}
-	// Guarded by token and epoch; what follows is only done by who may.
 	if err := w.write(ctx, partition, portion{from: seq, to: 0}); err != nil {
 		return err
 	}
@@ -106,7 +105,9 @@ func (w *work) clear(ctx context.Context, partition int) error {
 	}
 	for len(keys) > 0 {
 		n := min(len(keys), 500)
-		if err := w.Client.Unlink(ctx, keys[:n]...).Err(); err != nil {
+		// A repairer that was paused may find what the next one has written.
+		err := clearScript.Run(ctx, w.Client, append([]string{key}, keys[:n]...), w.identity.ID, w.identity.Epoch, w.token).Err()
+		if err != nil {
 			return fmt.Errorf("clear partition %d: %w", partition, err)
 		}
 		keys = keys[n:]

@@ -19,11 +19,14 @@ var (
 	closeLua string
 	//go:embed lua/write.lua
 	writeLua string
+	//go:embed lua/clear.lua
+	clearLua string
 	//go:embed lua/open.lua
 	openLua string
 
 	closeScript = redis.NewScript(closeLua)
 	writeScript = redis.NewScript(writeLua)
+	clearScript = redis.NewScript(clearLua)
 	openScript  = redis.NewScript(openLua)
 )
 
