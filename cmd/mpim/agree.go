@@ -24,6 +24,13 @@ type agreement struct {
 	err   error
 }
 
+// forget has the two compared anew.
+func (a *agreement) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known, a.err = false, nil
+}
+
 // agree returns nil where the SQL database has the schema that this binary needs and belongs to the log. An error is
 // marked by projections.Outside, so that nothing is parked for it.
 func (s *stores) agree(ctx context.Context) error {

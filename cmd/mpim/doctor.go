@@ -115,7 +115,8 @@ func (d *doctor) examine() {
 		what = "Redis holds one; SQL could not be asked whether it is the same"
 		s.identity, err = streams.ReadIdentity(ctx, s.redis)
 	}
-	if !d.add("log", what, "run `mpim migrate up` where everything is new; otherwise check that MPIM_REDIS_URL and MPIM_DATABASE_URL belong together", err) {
+	advice := "run `mpim migrate up` where everything is new, `mpim log repair` where Redis has less than it had (a worker does that by itself); otherwise check that MPIM_REDIS_URL and MPIM_DATABASE_URL belong together"
+	if !d.add("log", what, advice, err) {
 		return
 	}
 	d.examineLog(s)

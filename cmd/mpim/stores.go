@@ -125,6 +125,7 @@ func (s *stores) openLog(ctx context.Context) error {
 	if err := s.adopt(identity); err != nil {
 		return err
 	}
+	s.agreement.forget() // what it said before the log was repaired
 	if err := s.db.Ping(ctx); err != nil {
 		s.logger.Warn("the SQL database does not answer: going by what Redis says about the log", slog.Any("error", err))
 		return nil
