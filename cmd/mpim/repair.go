@@ -159,6 +159,9 @@ func (c repairConsumers) Replace(ctx context.Context, lacks func(partition int, 
 			for _, p := range status.Partitions {
 				lost, err := lacks(p.Partition, p.Checkpoint)
 				failed = errors.Join(failed, err)
+				if err != nil {
+					return false // what cannot be told now is asked again by the next try
+				}
 				if lost {
 					return true
 				}

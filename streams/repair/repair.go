@@ -327,6 +327,15 @@ func (w *work) restore(ctx context.Context, plans []Plan) error {
 	return w.Consumers.Refresh(ctx)
 }
 
+// goesOn returns an error where somebody else has come to the end of this repair: who goes on since is not behind it.
+func (w *work) goesOn(ctx context.Context) error {
+	known, repairing, err := w.Ledger.Known(ctx)
+	if err == nil && (!repairing || known.Epoch != w.identity.Epoch) {
+		err = fmt.Errorf("the repair under epoch %d was ended by another process", w.identity.Epoch)
+	}
+	return err
+}
+
 // consumers puts right whoever has seen what the log will not have.
 func (w *work) consumers(ctx context.Context, plans []Plan, metas []meta) error {
 	lines := make(map[int]*line)
@@ -340,10 +349,15 @@ func (w *work) consumers(ctx context.Context, plans []Plan, metas []meta) error 
 		}
 	}
 	err := w.Consumers.Replace(ctx, func(partition int, at schema.Checkpoint) (bool, error) {
-		if l := lines[partition]; l != nil {
-			return l.lacks(ctx, at)
+		l := lines[partition]
+		if l == nil {
+			return false, nil
 		}
-		return false, nil
+		lost, err := l.lacks(ctx, at)
+		if lost && err == nil {
+			err = w.goesOn(ctx)
+		}
+		return lost && err == nil, err
 	})
 	if err != nil {
 		return fmt.Errorf("replace builds that saw what is lost: %w", err)
