@@ -117,7 +117,7 @@ func (s *stores) openLogRepaired(ctx context.Context, settings *Settings, worker
 		return err
 	}
 	deadline := time.Now().Add(mendWait)
-	for {
+	for told := false; ; told = true {
 		mended := s.mendAtStart(ctx, settings, worker, err)
 		again := s.openLog(ctx)
 		switch {
@@ -127,6 +127,9 @@ func (s *stores) openLogRepaired(ctx context.Context, settings *Settings, worker
 			return again
 		case !errors.Is(mended, repair.ErrHeld) || time.Now().After(deadline) || ctx.Err() != nil:
 			return mended
+		}
+		if !told {
+			s.logger.WarnContext(ctx, "the log cannot be opened: this start waits for another process", slog.Duration("at_most", mendWait), slog.Any("why", mended))
 		}
 		pauseUntil(ctx, mendEvery)
 	}
