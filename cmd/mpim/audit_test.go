@@ -154,6 +154,7 @@ func (a *audited) signed() string {
 
 // An auditor looks at a system that people use, with a worker that dies, and at what somebody does to its database.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	a := talked(t)
 	if report := a.verify(); !report.OK || len(report.Partitions) != 4 {
 		t.Fatalf("%+v", report)

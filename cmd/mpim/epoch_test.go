@@ -96,6 +96,7 @@ func (k *kept) reset(r client.Reset) {
 // TestNewEpoch raises the epoch of the log under running processes, as a repair does: they go on by themselves, and clients drop
 // what they have.
 func TestNewEpoch(t *testing.T) {
+	t.Parallel()
 	// A worker would take up a repair that nobody is at.
 	d := deploy(t, layout{gateways: 1, workers: 2, env: []string{"MPIM_LOG_AUTO_REPAIR=false"}})
 	ctx := t.Context()

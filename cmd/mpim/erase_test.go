@@ -46,14 +46,20 @@ type erasedCertificate struct {
 // A user writes everywhere that one can, and is erased. Then no key, no table, no query, no replay has the text, the rest of the
 // conversations stands, and what is computed anew from the log is the same.
 func TestErase(t *testing.T) {
-	t.Run("mariadb", func(t *testing.T) { testErase(t, layout{gateways: 1, workers: 1}) })
+	t.Parallel()
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		testErase(t, layout{gateways: 1, workers: 1})
+	})
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		testErase(t, layout{gateways: 1, workers: 1, databaseURL: "sqlite://" + filepath.Join(t.TempDir(), "mpim.db")})
 	})
 }
 
 // Where nothing was sealed, the bytes stay in the log and its archive, as the certificate says, and are nowhere else.
 func TestErasePlain(t *testing.T) {
+	t.Parallel()
 	testErase(t, layout{
 		gateways: 1, workers: 1, databaseURL: "sqlite://" + filepath.Join(t.TempDir(), "mpim.db"), env: []string{"MPIM_SEAL=off"},
 	})
@@ -394,6 +400,9 @@ func (r remains) everything(t *testing.T) string {
 	for _, table := range projectionstest.Rows(ctx, t, r.db, tables) {
 		_, table, _ = strings.Cut(table, "=")
 		table = strings.Trim(table, `"' `)
+		if table == "archive_segments" && !r.sealed {
+			continue // as compressed as it happens to be; inTheLog decodes it
+		}
 		for _, row := range projectionstest.Rows(ctx, t, r.db, "SELECT * FROM "+table) {
 			fmt.Fprintln(&b, table, row)
 		}

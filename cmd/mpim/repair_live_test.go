@@ -107,8 +107,10 @@ func partitionOf(t *testing.T, d *deployment, conversation string) int {
 // Redis loses its tail under running gateways and workers. Whoever saw more finds out, the log is repaired by itself, and everybody
 // goes on: what the archive had is there again, and exactly what log.repaired names is gone.
 func TestRepairByItself(t *testing.T) {
+	t.Parallel()
 	for _, witness := range []string{"archive", "projection", "client"} {
 		t.Run(witness, func(t *testing.T) {
+			t.Parallel()
 			server := startForgetful(t)
 			l := layout{gateways: 1, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}}
 			if witness != "archive" {
@@ -204,6 +206,7 @@ func healthyWhenBuilt(t *testing.T, d *deployment) {
 
 // Redis is emptied under running gateways and workers.
 func TestRepairOfEmptiedRedis(t *testing.T) {
+	t.Parallel()
 	server := startForgetful(t)
 	d := deploy(t, layout{gateways: 2, workers: 2, server: server.RedisServer})
 	ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[1].url, "ben", false)
@@ -226,8 +229,10 @@ func TestRepairOfEmptiedRedis(t *testing.T) {
 
 // Whoever repairs is killed at many points, and the next one goes on. In the end all is as if it had been done at once.
 func TestRepairGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, emptied := range []bool{true, false} {
 		t.Run(map[bool]string{true: "emptied", false: "tail"}[emptied], func(t *testing.T) {
+			t.Parallel()
 			server := startForgetful(t)
 			d := deploy(t, layout{gateways: 1, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}})
 			ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[0].url, "ben", false)
@@ -299,6 +304,7 @@ func killRepairers(t *testing.T, d *deployment, db *database.DB) (kills int) {
 // One gateway alone has seen what Redis loses, and is away while another goes on. When it comes back, what went on stays, and what only
 // it had seen is named as lost.
 func TestRepairWhereOthersWentOn(t *testing.T) {
+	t.Parallel()
 	server := startForgetful(t)
 	d := deploy(t, layout{gateways: 2, workers: 1, server: server.RedisServer, env: []string{unsafeRedis}})
 	ann, ben := newPerson(t, d.gateways[0].url, "ann", false), newPerson(t, d.gateways[1].url, "ben", false)

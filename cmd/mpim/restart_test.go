@@ -14,6 +14,7 @@ import (
 // TestRestartOfRedis restarts Redis under running processes. When all of them live the log is open again at once; when one died
 // with it, everybody is told for whom the log waits, and not for longer than a dead process may take.
 func TestRestartOfRedis(t *testing.T) {
+	t.Parallel()
 	server := streamstest.StartRedis(t, streamstest.With("appendfsync", "always"))
 	d := deploy(t, layout{gateways: 2, workers: 2, server: server, fsynced: true})
 	ctx := t.Context()

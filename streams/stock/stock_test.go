@@ -17,9 +17,7 @@ import (
 	"mpim/streams/streamstest"
 )
 
-var (
-	partitions atomic.Int64
-)
+var partitions atomic.Int64
 
 func TestMain(m *testing.M) {
 	// The stock subscriber sleeps half a second after a failed read, whatever becomes of it meanwhile.
