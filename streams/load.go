@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -80,34 +81,54 @@ func (l *Log) Settled(ctx context.Context, a domain.Aggregate) error {
 	return l.settled(ctx, []int{partition})
 }
 
+// settled is Settled of partitions. One that is being opened is waited for, as appends wait.
 func (l *Log) settled(ctx context.Context, partitions []int) error {
 	if len(partitions) == 0 {
 		return nil
 	}
+	limit, cancel := context.WithTimeout(ctx, closedHold)
+	defer cancel()
+	for {
+		opening, err := l.unsettled(ctx, partitions)
+		if err == nil || !opening {
+			return err
+		}
+		l.kick()
+		select {
+		case <-limit.Done():
+			return err
+		case <-time.After(closedLook / 2):
+		}
+	}
+}
+
+// unsettled returns why what is not there may have been lost, and whether that is only because a partition is being opened.
+func (l *Log) unsettled(ctx context.Context, partitions []int) (opening bool, err error) {
 	for _, partition := range partitions {
 		// Before the first look only Redis can tell.
 		if c := l.appenders[partition].gate.closed.Load(); c != nil && (c.lost || !c.since.IsZero()) {
-			return l.appenders[partition].closedErr(c)
+			return !c.refuses(), l.appenders[partition].closedErr(c)
 		}
 	}
 	metas, err := readMetas(ctx, l.config.Client, l.config.Identity.Partitions)
 	if err != nil {
-		return err
+		return false, err
 	}
 	run, looked := "", l.script.current().run
 	if looked != "" {
 		if run, err = l.config.Server.RunID(ctx, l.config.Client); err != nil {
-			return unreachable(err)
+			return false, unreachable(err)
 		}
 	}
 	for _, partition := range partitions {
 		m := metas[partition]
-		if !m.belongs(l.config.Identity) || m.epoch != l.config.Identity.Epoch || !m.complete || run != looked {
-			l.kick()
-			return l.appenders[partition].closedErr(&closure{err: asking(nil)})
+		same := m.belongs(l.config.Identity) && m.epoch == l.config.Identity.Epoch
+		if !same || !m.complete || run != looked {
+			opening := same && m.forked < 0 && !m.repairing
+			return opening, l.appenders[partition].closedErr(&closure{err: asking(nil)})
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // present returns the fields that have a value.

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
-// door is an address at which a role is reached in all its lives. Who comes between two of them waits.
+// doorPatience is how long who comes between two lives waits: longer than a repair takes, and shorter than a client's patience.
+const doorPatience = 10 * time.Second
+
+// door is an address at which a role is reached in all its lives. Who comes between two of them waits, and is sent away when that
+// takes too long.
 type door struct {
 	mu    sync.Mutex
 	inner net.Listener
 	conns chan net.Conn
+	// patience is doorPatience by default. vacant is since when there is no life, zero while there is one.
+	patience time.Duration
+	vacant   time.Time
 	// err is why nobody comes any more.
 	err error
 }
@@ -27,6 +36,7 @@ func (d *door) open(ctx context.Context, address string) (net.Listener, error) {
 		d.inner, d.conns = inner, make(chan net.Conn)
 		go d.accept()
 	}
+	d.vacant = time.Time{}
 	return &doorway{door: d, ctx: ctx, closed: make(chan struct{})}, nil
 }
 
@@ -39,8 +49,23 @@ func (d *door) accept() {
 			close(d.conns)
 			return
 		}
-		d.conns <- conn
+		select {
+		case d.conns <- conn:
+		case <-time.After(d.wait()):
+			_ = conn.Close()
+		}
 	}
+}
+
+// wait returns for how long somebody who comes now waits.
+func (d *door) wait() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	patience := cmp.Or(d.patience, doorPatience)
+	if d.vacant.IsZero() {
+		return patience
+	}
+	return patience - time.Since(d.vacant)
 }
 
 // doorway is the door as one life sees it.
@@ -72,7 +97,12 @@ func (d *doorway) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (d *doorway) Close() error {
-	d.once.Do(func() { close(d.closed) })
+	d.once.Do(func() {
+		close(d.closed)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.vacant = time.Now()
+	})
 	if d.ctx.Err() != nil {
 		return d.inner.Close()
 	}

@@ -61,9 +61,8 @@ func TestDoorStaysBetweenLives(t *testing.T) {
 	if _, err := second.Accept(); err == nil {
 		t.Error("the process is told to stop, and lets in")
 	}
-	if conn, err := net.DialTimeout("tcp", first.Addr().String(), time.Second); err == nil {
-		_ = conn.Close()
-		t.Error("the address is still listened at")
+	if _, err := d.inner.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the address is still listened at: %v", err)
 	}
 }
 
@@ -91,5 +90,37 @@ func TestLives(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || errors.Is(err, streams.ErrNewEpoch) || lived != 4 || said != 1 {
 		t.Errorf("after %d lives, told %d times that it is ready: %v", lived, said, err)
+	}
+}
+
+// Who comes while no life begins is sent away after a time.
+func TestDoorSendsAwayWhomNobodyLetsIn(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	d := door{patience: 10 * time.Millisecond}
+	life, err := d.open(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := life.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		visitor, err := net.DialTimeout("tcp", life.Addr().String(), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(visitor, make([]byte, 1)); err == nil {
+			t.Error("somebody answers")
+		}
+		_ = visitor.Close()
+	}
+	stop()
+	last, err := d.open(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := last.Close(); err != nil {
+		t.Error(err)
 	}
 }
